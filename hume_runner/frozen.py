@@ -9,6 +9,7 @@ declared by `frozen`, too.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields
 from operator import attrgetter
@@ -68,8 +69,6 @@ class _Signature:
         self._members = members
 
     def __get__(self, instance: object, made: type) -> Any:
-        import inspect
-
         _, *parameters = inspect.signature(_init(made, self._members)).parameters.values()
         return inspect.Signature(parameters)
 

@@ -1,17 +1,18 @@
 """An import stands at the top of its file, unless it brings what not everybody installs, or what starting does without.
 
-What starting is: the help of each command, `validate`, and a run that wants nothing but answers. What they load may
-import inside functions what they do not need yet. Everything else is loaded for something that a person asked for, and
-gains nothing by it.
+What starting is: the help of each command, commands that look or make small things, and a run that wants nothing but
+answers. An import inside a function has to spare one of these starts what it brings: a start loads the module around it
+and ends without. Where none does, nobody gains by it. Two modules that need each other may import one another so, too.
 """
 
 from __future__ import annotations
 
 import ast
+import json
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from functools import cache
 from importlib import import_module
 from importlib.metadata import packages_distributions
@@ -79,13 +80,21 @@ class Imports:
                 left += [around] if around else []
         return frozenset(seen)
 
-    def without_need(self, starting: frozenset[str], optional: frozenset[str]) -> Iterator[str]:
-        """Places of imports inside functions that save nobody anything."""
+    def without_need(self, starts: Iterable[Set[str]], optional: Set[str], besides: Set[str]) -> Iterator[str]:
+        """Places of imports inside functions that save nobody anything. `starts`: the modules that each start loads;
+        `besides`: those who import late for another reason."""
+        starts = [*starts]
         for name, line, what in self.later:
-            there = self.loaded(name)
-            brought = self.loaded(what) - there
-            if not brought or not (name in starting or {one.partition(".")[0] for one in brought} & optional):
+            brought = self.loaded(what) - self.loaded(name)
+            optionally = {one.partition(".")[0] for one in brought} & optional
+            spared = any(name in start and what not in start for start in starts)
+            if not brought or not (optionally or spared or name in self.loaded(what) or name in besides):
                 yield f"{name}:{line}: {what}"
+
+    def idle(self, starts: Iterable[Set[str]], optional: Set[str], besides: Set[str]) -> set[str]:
+        """Those of `besides` who would do as well without."""
+        held = {place.partition(":")[0] for place in self.without_need(starts, optional, frozenset())}
+        return {*besides} - held
 
 
 # Who loads a module by a name that is no statement: what is registered, what a person names, what is used first.
@@ -221,35 +230,61 @@ models: {language: {}}
 sources: {text: [one]}
 """
 
+# An interpreter of its own, in which nothing is loaded yet; each start is a copy of it that has the command line.
 _STARTING = """
-import contextlib, os, sys
-from pathlib import Path
+import contextlib, json, os, sys
 from hume_runner.cli.main import COMMANDS, main
 
+starts = {"": 64, "--version": 0, **{f"{name} --help": 0 for name in COMMANDS}, "validate plain.yaml": 0}
+starts |= {"plan plain.yaml --endpoint emulator": 0, "run plain.yaml --endpoint emulator --quiet": 0}
+starts |= {f"{name} plain.yaml": 0 for name in ("status", "verify", "tables", "report")}
+starts |= {"ctl plain.yaml status": 64}  # no run listens
 os.chdir(sys.argv[1])
-Path("plain.yaml").write_text(sys.argv[2])
-with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
-    for words in ([], *([name, "--help"] for name in COMMANDS), ["validate", "plain.yaml"]):
-        with contextlib.suppress(SystemExit):
-            main(words)
-    status = main(["run", "plain.yaml", "--endpoint", "emulator", "--quiet"])
-assert status == 0, status
-print(*sorted(name for name in sys.modules if name.partition(".")[0] == "hume_runner"))
+with open("plain.yaml", "w") as file:
+    file.write(sys.argv[2])
+loaded = {}
+for words, due in starts.items():
+    come, go = os.pipe()
+    if not os.fork():
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+            try:
+                status = main(words.split())
+            except SystemExit as left:
+                status = left.code
+        with open(go, "w") as file:
+            json.dump([status, sorted(sys.modules)], file)
+        os._exit(0)
+    os.close(go)
+    with open(come) as file:
+        status, loaded[words] = json.load(file)
+    os.wait()
+    assert status == due, (words, status)
+print(json.dumps(loaded))
 """
+# Who imports late for another reason than what it costs.
+BESIDES = {
+    "hume_runner": "the public names are there for who takes nothing but one of them",
+    "hume_runner.cli.entry": "somebody listens for Ctrl-C before anything that takes a while",
+}
 
 
 @pytest.fixture(scope="module")
-def starting(tmp_path_factory: pytest.TempPathFactory) -> frozenset[str]:
-    """The modules that starting loads."""
+def starts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, frozenset[str]]:
+    """The modules that are there when each start ends, by its words."""
     code = [sys.executable, "-c", _STARTING, str(tmp_path_factory.mktemp("starting")), _PLAIN]
-    return frozenset(subprocess.run(code, check=True, capture_output=True, text=True).stdout.split())
+    told = json.loads(subprocess.run(code, check=True, capture_output=True, text=True).stdout)
+    return {words: frozenset(modules) for words, modules in told.items()}
 
 
-def test_no_import_stands_in_a_function_without_need(starting: frozenset[str]) -> None:
-    assert "hume_runner.cli.tables" in starting
-    assert "hume_runner.results.figures.write" not in starting
-    found = "\n".join(Imports(TREES).without_need(starting, optional_packages()))
+def test_no_import_stands_in_a_function_without_need(starts: dict[str, frozenset[str]]) -> None:
+    assert "hume_runner.cli.tables" in starts["tables --help"]
+    assert "hume_runner.state.reader" in starts["status plain.yaml"] - starts["validate --help"]
+    assert "hume_runner.engine.run" in starts["run plain.yaml --endpoint emulator --quiet"]
+    assert "hume_runner.results.figures.write" not in frozenset().union(*starts.values())
+    imports = Imports(TREES)
+    found = "\n".join(imports.without_need(starts.values(), optional_packages(), BESIDES.keys()))
     assert not found, found
+    assert imports.idle(starts.values(), optional_packages(), BESIDES.keys()) == set()
 
 
 @pytest.mark.parametrize(
@@ -265,8 +300,9 @@ def test_no_import_stands_in_a_function_without_need(starting: frozenset[str]) -
         ("import package.there", False),
     ],
 )
-@pytest.mark.parametrize("starts", [False, True])
-def test_what_is_needed_is_told_apart(inside: str, needed: bool, starts: bool) -> None:
+@pytest.mark.parametrize("starts", [None, "without", "with"])
+def test_what_is_needed_is_told_apart(inside: str, needed: bool, starts: str | None) -> None:
+    """Nobody gains by it where no start loads the module around it, or where each that does has the other as well."""
     files = {
         "package": "",
         "package.there": "",
@@ -275,9 +311,19 @@ def test_what_is_needed_is_told_apart(inside: str, needed: bool, starts: bool) -
         "package.one": f"from package import there\ndef f():\n    {inside}",
     }
     imports = Imports({name: ast.parse(text) for name, text in files.items()})
-    found = [*imports.without_need(frozenset({"package.one"} if starts else ()), frozenset({"extra"}))]
+    there = {what for _, _, what in imports.later} if starts == "with" else set()
+    loaded = {"package.one", "package.there", *there} if starts else set()
+    found = [*imports.without_need([loaded], {"extra"}, set())]
     is_new = "there" not in inside
-    assert (found == []) == (is_new if starts else needed)
+    assert (found == []) == (is_new if starts == "without" else needed)
+    assert [*imports.without_need([loaded], {"extra"}, {"package.one"})] == ([] if is_new else found)
+    assert imports.idle([loaded], {"extra"}, {"package.one"}) == (set() if found else {"package.one"})
+
+
+def test_two_that_need_each_other_may_import_one_another_late() -> None:
+    files = {"one": "def f():\n    import two", "two": "import three", "three": "import one"}
+    imports = Imports({name: ast.parse(text) for name, text in files.items()})
+    assert [*imports.without_need([{"one", "two", "three"}], set(), set())] == []
 
 
 def test_what_a_type_checker_reads_is_not_imported() -> None:

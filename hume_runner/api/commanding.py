@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hume_runner.control.address import socket_of
 from hume_runner.errors import UsageError
 from hume_runner.manifest.published import foreign_to, schema
 
@@ -100,7 +101,6 @@ class Commands:
 
 def listening(state: Path, commands: Commands, warn: Callable[[str], None]) -> Listener | None:
     """The socket of a run whose state is locked; None where there can be none, which stops nobody."""
-    from hume_runner.control.address import socket_of
     from hume_runner.control.listener import Listener
 
     try:

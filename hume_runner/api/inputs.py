@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hume_runner.errors import Problem, StateError, UsageError
 from hume_runner.hosts import EMULATOR
@@ -15,10 +14,8 @@ from hume_runner.manifest.load import Examined
 from hume_runner.manifest.model import Manifest, Place
 from hume_runner.sources.globbing import begin, is_glob, parts_match
 from hume_runner.sources.inputs import inputs
+from hume_runner.state.paths import Paths
 from hume_runner.stores.address import is_remote
-
-if TYPE_CHECKING:
-    from hume_runner.state.paths import Paths
 
 _STATE = "state.sqlite3"
 # What lies beside the state, and what is in the folders that a run makes, by examples.
@@ -120,7 +117,6 @@ def in_the_way(manifest: Manifest) -> str | None:
     from hume_runner.results.due import refuse_others_due
     from hume_runner.state.connection import guarded
     from hume_runner.state.in_the_way import refuse_for_answers, refuse_links
-    from hume_runner.state.paths import Paths
     from hume_runner.state.reader import StateReader
 
     paths = Paths.of(manifest, None)

@@ -17,8 +17,11 @@ from hume_runner.api.values import JobStatus, Reason, Status
 from hume_runner.errors import HumeRunnerError
 from hume_runner.frozen import frozen
 from hume_runner.registry import load, machines, registered
+from hume_runner.results.due import refuse_others_due
+from hume_runner.services.jobs import job_name
 from hume_runner.settings import mask_secrets
 from hume_runner.sources.left_out import LeftOut
+from hume_runner.state.connection import guarded
 from hume_runner.state.paths import Paths
 
 if TYPE_CHECKING:
@@ -92,7 +95,6 @@ def opened_plan(project: Project, endpoint: Endpoint, *, retry_failed: bool) -> 
 def _refuse_beside_shards(project: Project, store: StateReader, *, knows: Path) -> None:
     """A plan of what other parts hold, which a run would refuse, is the plan of nothing: it would pay for that again.
     `knows`: the state of the whole, or a copy of it. Raises: UsageError."""
-    from hume_runner.state.connection import guarded
     from hume_runner.state.shards import check_merged, check_shard
 
     paths, shard = project.paths, project.selection.shard
@@ -115,8 +117,6 @@ def _blocked(store: StateReader, paths: Paths) -> HumeRunnerError | None:
 
 def _refusal(project: Project, store: StateReader, summary: Summary) -> HumeRunnerError | None:
     """What a run of this plan would be refused for, before it measures anything, and what is no fault of the plan."""
-    from hume_runner.results.due import refuse_others_due
-    from hume_runner.state.connection import guarded
     from hume_runner.state.in_the_way import refuse_links
 
     paths = project.paths
@@ -271,8 +271,6 @@ class Seen:
 
     def jobs(self) -> Iterator[JobStatus]:
         """Every job, streamed."""
-        from hume_runner.services.jobs import job_name
-
         for row in self._store.jobs():
             yield JobStatus(
                 number=row.number,

@@ -22,15 +22,16 @@ from hume_runner.manifest.load import check_told
 from hume_runner.manifest.published import foreign_to
 from hume_runner.planning.selection import EVERYTHING, Selection
 from hume_runner.registry import all_registered, registered
+from hume_runner.results.from_state import StateResults
 from hume_runner.settings import Masker, read_key
 from hume_runner.state.paths import Paths
+from hume_runner.state.reader import StateReader
 
 if TYPE_CHECKING:
     from hume_runner.computing.choose import Cluster
     from hume_runner.computing.remote import Place
     from hume_runner.endpoint import Endpoint
     from hume_runner.manifest.model import Manifest
-    from hume_runner.results.from_state import StateResults
     from hume_runner.results.intervals import ManifestSays
     from hume_runner.results.mirror import Mirror
 
@@ -181,9 +182,6 @@ class Project:
 
     def results(self) -> StateResults:
         """The results, from the state and the raw answers. Raises: UsageError if it never ran."""
-        from hume_runner.results.from_state import StateResults
-        from hume_runner.state.reader import StateReader
-
         manifest, paths = self.manifest, self.paths
         try:
             store = StateReader.peek(paths.state, name=manifest.name)

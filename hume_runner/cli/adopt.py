@@ -6,6 +6,7 @@ import argparse
 
 from hume_runner.amounts import counted
 from hume_runner.cli.console import Console
+from hume_runner.cli.main import print_error
 from hume_runner.cli.manifests import project, shard_flag
 
 
@@ -37,7 +38,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     from hume_runner.api.adopting import adopt
-    from hume_runner.cli.main import print_error
 
     code, took = 0, False
     counts = dict.fromkeys(("adopted", "skipped", "items"), 0)

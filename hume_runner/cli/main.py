@@ -12,10 +12,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING, NoReturn
 
 from hume_runner._version import __version__
+from hume_runner.cli import entry
+from hume_runner.cli.console import Console
+from hume_runner.cli.signals import Interrupted, delivered_to, interrupted_before
+from hume_runner.guests import GUESTS, of_guest
 
 if TYPE_CHECKING:
     from hume_runner.api import Machine
-    from hume_runner.cli.console import Console
 
 # Name as typed -> one line for the overview. Each command is the module of that name in this package, imported only
 # when it is asked for, with configure(parser) and run(args, console) -> exit code.
@@ -150,10 +153,6 @@ def main(argv: Sequence[str], console: Console | None = None, machine: Machine |
 
     `machine`: what `run` takes from the machine instead of this one's disk, environment and clock.
     """
-    from hume_runner.cli.console import Console
-    from hume_runner.cli.signals import Interrupted, delivered_to
-    from hume_runner.guests import GUESTS, of_guest
-
     console = console or Console.standard()
     console.environ = _environ(machine)
     try:
@@ -195,9 +194,7 @@ def _command(argv: Sequence[str], console: Console, machine: Machine | None) -> 
     if argv[0] == "--version":
         console.result(f"hume-runner {__version__}")
         return 0
-    from hume_runner.cli.signals import interrupted_before
     from hume_runner.errors import HumeRunnerError, of_system
-    from hume_runner.guests import of_guest
 
     command = "run"
     try:
@@ -354,6 +351,4 @@ def _report_bug(error: BaseException, console: Console) -> int:
 
 def entry_point() -> None:
     """What the script of an installation calls that is older than `entry`."""
-    from hume_runner.cli import entry
-
     entry.entry_point()

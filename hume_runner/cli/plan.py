@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from hume_runner.api.saved_plans import head, plan_page, save_plan, write_document, write_lists
 from hume_runner.cli.console import Console
+from hume_runner.cli.main import print_error
 from hume_runner.cli.manifests import projects, selection_flags
 from hume_runner.cli.plan_shown import ShownPlan, Totals, refusal
 from hume_runner.cli.streams import Writer
@@ -54,7 +55,6 @@ def run(args: argparse.Namespace, console: Console) -> int:
 def _plans(args: argparse.Namespace, console: Console, pages: Sequence[Writer]) -> int:
     """`pages` get the Markdown form."""
     from hume_runner.api.inputs import refuse_found
-    from hume_runner.cli.main import print_error
 
     found = projects(args)
     for project, path in itertools.product(found, filter(None, (args.out, args.markdown))):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hume_runner.cli.console import Console
+from hume_runner.cli.manifests import project
 from hume_runner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ def answers_of(
         if place is None:
             raise UsageError(f"--from needs --out {needs}: there is no output directory", hint=f"add --out {example}")
         return Answers.in_files(map(Path, args.files), place, note=console.note)
-    from hume_runner.cli.manifests import project
 
     return Answers.of(project(args, console))
 

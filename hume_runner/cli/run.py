@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from hume_runner import installing
 from hume_runner.cli.console import Console
+from hume_runner.cli.main import print_error
 from hume_runner.cli.manifests import projects, selection_flags, selection_words
 from hume_runner.cli.requests_told import heard_by
 from hume_runner.cli.signals import OUTPUT_LOST, Interrupted
@@ -132,8 +133,6 @@ def _run_or_tell(
     project: Project, args: argparse.Namespace, console: Console, metrics: Metrics | None
 ) -> tuple[int, dict[str, int]]:
     """A manifest that cannot run is told of; the ones after it have their turn."""
-    from hume_runner.cli.main import print_error
-
     try:
         return _run_one(project, args, console, metrics)
     except Exception as error:
@@ -151,7 +150,6 @@ def _run_one(
 ) -> tuple[int, dict[str, int]]:
     from hume_runner.api import read_plan
     from hume_runner.api.running import run_project
-    from hume_runner.cli.main import print_error
     from hume_runner.cli.progress import RunProgress
 
     saved_plan = read_plan(args.plan) if args.plan else None

@@ -121,7 +121,7 @@ def _export(project: Project, console: Console) -> int:
 
 
 def _pull(project: Project, console: Console) -> int:
-    from hume_runner.api.remote_state import pull
+    from hume_runner.api.moving_state import pull
 
     pulled = pull(project)
     if console.json:
@@ -135,7 +135,7 @@ def _pull(project: Project, console: Console) -> int:
 
 
 def _push(project: Project, console: Console) -> int:
-    from hume_runner.api.remote_state import push
+    from hume_runner.api.moving_state import push
 
     pushed = push(project)
     if console.json:
@@ -153,7 +153,7 @@ def _tell_aside(paths: tuple[Path, ...], console: Console) -> None:
 
 
 def _unlock(project: Project, console: Console) -> int:
-    from hume_runner.api.remote_state import unlock
+    from hume_runner.api.moving_state import unlock
 
     state = project.paths.remote or project.paths.state
     holder = unlock(project)

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from hume_runner.cli.console import Console
+from hume_runner.cli.main import print_error
 from hume_runner.cli.manifests import project, shard_flag
 from hume_runner.errors import HumeRunnerError
 from hume_runner.settings import mask_secrets
@@ -27,7 +28,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     from hume_runner.api import Verdict
     from hume_runner.api.verifying import Tally, checked_files, stale
-    from hume_runner.cli.main import print_error
 
     found = project(args, console)
     found.need_state("there is nothing to verify yet")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
+import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -89,8 +90,6 @@ def check_zip(path: Path, what: str) -> None:
     Raises: UnexpectedResponse where that fails, or where the members are more than any such file unpacks to; then
     nothing was unpacked.
     """
-    import zipfile
-
     try:
         with zipfile.ZipFile(path) as archive:
             # No more of a member is read than its entry announces, whatever its data unpack to.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -210,8 +211,6 @@ def _outputs(section: Mapping[str, Any], name: str, folder: Path, output_dir: Pa
 
 def normal(path: Path) -> str:
     """`path` without `.` and `..`, which is how people want to read it; links are left alone."""
-    import os.path
-
     return os.path.normpath(path)
 
 
