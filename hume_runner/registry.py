@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import field
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 from hume_runner.frozen import frozen
 
@@ -21,8 +21,14 @@ if TYPE_CHECKING:
     from hume_runner.services.table_shapes import Layout, RowMapping
 
 T_co = TypeVar("T_co", covariant=True)
+# A model's options as a manifest has them: values of JSON, which fit its schema.
+Options = Mapping[str, object]
 # The models of a manifest, with their options.
-Models = Mapping[str, Any]
+Models = Mapping[str, Options]
+# JSON Schema of a model's options.
+Schema = Mapping[str, object]
+# Which part of an item somebody measured, in the words of an API: values of JSON.
+Detail = Mapping[str, object]
 # (member below `models`, what is wrong, what to do)
 ModelFault = tuple[tuple[str, ...], str, str]
 
@@ -76,14 +82,59 @@ class Registered:
     API cannot do, no manifest may ask of it: `manifest/capabilities.py` says which member asks for what.
     """
 
+    # What it is called, and where it is.
     api: str
+    host: str  # if the manifest does not say; a name for people where that is this machine
+    here: bool = False  # measures on this machine: there is no endpoint to name, and `execution.workers` measure
+    needs_key: bool = True
+    closed: str = ""  # since when nobody answers at `host` any more, for people; other hosts may speak it
+    extras: tuple[str, ...] = ()  # that measuring needs
+    starter: Starter | None = None
+    example: str = ""  # one of its models, with which hints show how a manifest names one
+
+    # What it can do, and with it what a manifest may ask for.
+    kinds: frozenset[str]  # of sources that it measures
+    keeps_answers: bool = True  # so that what was measured can be fetched again
+    bills: bool = False  # by the second, so that a cap makes sense
+    calls_back: bool = False  # posts to notify.callback_url itself; for others the runner does, once all is finished
+    mails: bool = False  # writes to its account's address when a job ends
+    hands_out_artifacts: bool = False
+    transcribes: bool = False  # as the section `transcription` says, and not by a model of its own
+    packs_audio: bool = False  # joins short recordings, so that fewer are billed
+    downloads: bool = False  # fetches links to this machine, as far as service.allow_hosts lets it
+    computes: bool = False  # has work for the processor, which a cluster can do (`services.base.Computes`)
+
+    # What one request takes.
+    sources_per_job: int
+    job_bytes: int  # default of batching.max_bytes
+    upload_bytes: int | None  # the largest file that is sent whole; None where larger ones are cut
+    host_limits: bool = False  # whether service.limits may raise these
+
+    # Its models, and what is to be known of those that a manifest names.
+    # JSON Schema by model, for an API that the published schema does not name.
+    models: Mapping[str, Schema] = field(default_factory=dict)
+    # What tells, of names of models that a manifest has, JSON Schema by model beyond the published schema.
+    more_models: Dotted[Callable[[Collection[str]], Mapping[str, Schema]]] | None = None
+    # What tells the options that fit the schema and can never measure: (member below `models`, what is wrong, what to
+    # do).
+    faults: Dotted[Callable[[Models], Iterator[ModelFault]]] | None = None
+    # The same of options that fit no link; asked whether they fit the schema or not.
+    link_faults: Dotted[Callable[[Mapping[str, object]], Iterator[ModelFault]]] | None = None
+    # What tells what people have to know of their media before.
+    cautions: Dotted[Cautions] | None = None
+    # What raises for want of something that measures here.
+    requires: Dotted[Callable[[Models], None]] | None = None
+    # What tells which can measure here, of these or of all there are.
+    readiness: Dotted[Callable[[Models | None], Iterator[Readiness]]] | None = None
+    # What tells who measures.
+    credits: Dotted[Callable[[Models], Credits]] | None = None
+
+    # Who speaks to it, and how its answers are read.
     build: Dotted[Build]
     rows: Dotted[RowMapping]
-    host: str  # where it is, if the manifest does not say; a name for people where that is this machine
-    closed: str = ""  # since when nobody answers there any more, for people; other hosts may speak it
+    # What tells, of names of models, the tables of those that are not among those of `rows`.
+    more_layouts: Dotted[Callable[[Iterable[str]], tuple[Layout, ...]]] | None = None
     answer: str  # the file among a job's answers that tables are made of
-    # What tells where a part of an item belongs, by its detail; None where none has parts.
-    order: Dotted[Callable[[Mapping[str, Any]], tuple[int, ...]]] | None = None
     # Whether that answer names its sources, and can be read without a manifest: its entries then tell their `failure`.
     names_sources: bool = False
     # What tells the short code of an error's text in such an entry, as a run would have recorded it.
@@ -91,47 +142,11 @@ class Registered:
     # What tells, of the bytes of a JSON file of any name, whether it is such an answer, by its beginning; without it,
     # only what is called `answer` is found in a folder.
     begins_answer: Dotted[Callable[[Iterator[bytes]], bool]] | None = None
-    kinds: frozenset[str]  # of sources that it measures
-    needs_key: bool = True
-    keeps_answers: bool = True  # so that what was measured can be fetched again
-    bills: bool = False  # by the second, so that a cap makes sense
+    # What tells where a part of an item belongs, by its detail; None where none has parts.
+    order: Dotted[Callable[[Detail], tuple[int, ...]]] | None = None
     # What tells, of what was announced of a job that ended (`Ended.announced`), how many seconds were metered and
     # how far from them is no difference, or None; without it, no bill is compared.
     metered: Dotted[Callable[[Mapping[str, int]], tuple[float, float] | None]] | None = None
-    calls_back: bool = False  # posts to notify.callback_url itself; for others the runner does, once all is finished
-    mails: bool = False  # writes to its account's address when a job ends
-    hands_out_artifacts: bool = False
-    transcribes: bool = False  # as the section `transcription` says, and not by a model of its own
-    packs_audio: bool = False  # joins short recordings, so that fewer are billed
-    downloads: bool = False  # fetches links to this machine, as far as service.allow_hosts lets it
-    sources_per_job: int
-    job_bytes: int  # default of batching.max_bytes
-    upload_bytes: int | None  # the largest file that is sent whole; None where larger ones are cut
-    host_limits: bool = False  # whether service.limits may raise these
-    extras: tuple[str, ...] = ()  # that measuring needs
-    starter: Starter | None = None
-    here: bool = False  # measures on this machine: there is no endpoint to name, and `execution.workers` measure
-    computes: bool = False  # has work for the processor, which a cluster can do (`services.base.Computes`)
-    # What tells, of a manifest's models, who measures.
-    credits: Dotted[Callable[[Models], Credits]] | None = None
-    # What tells, of a manifest's models, or of all there are, which can measure here.
-    readiness: Dotted[Callable[[Models | None], Iterator[Readiness]]] | None = None
-    example: str = ""  # one of its models, with which hints show how a manifest names one
-    # JSON Schema by model, for an API that the published schema does not name.
-    models: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
-    # What tells, of names of models that a manifest has, JSON Schema by model beyond the published schema.
-    more_models: Dotted[Callable[[Collection[str]], dict[str, Any]]] | None = None
-    # What tells, of names of models, the tables (`Layout`) of those that are not among those of `rows`.
-    more_layouts: Dotted[Callable[[Iterable[str]], tuple[Layout, ...]]] | None = None
-    # What tells, of a manifest's models, the options that fit the schema and can never measure: (member below `models`,
-    # what is wrong, what to do).
-    faults: Dotted[Callable[[Models], Iterator[ModelFault]]] | None = None
-    # The same of options that fit no link; asked whether they fit the schema or not.
-    link_faults: Dotted[Callable[[Models], Iterator[ModelFault]]] | None = None
-    # What tells, of a manifest's models, what people have to know of their media before.
-    cautions: Dotted[Cautions] | None = None
-    # What raises, of a manifest's models, for want of something that measures here.
-    requires: Dotted[Callable[[Models], None]] | None = None
 
 
 _AUDIO, _VIDEO, _PICTURES, _TEXT = (frozenset({kind}) for kind in ("audio", "video", "pictures", "text"))
