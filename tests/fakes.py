@@ -56,8 +56,11 @@ from hume_runner.services.lost import Candidate, Look, LostJob
 from hume_runner.services.packing import pack
 from hume_runner.sources.base import SourceItem
 from hume_runner.state.disk import Disk
+from hume_runner.state.keeping import Keeper as StateKeeper
+from hume_runner.state.keeping import OnThisDisk
 from hume_runner.state.reader import StateReader
 from hume_runner.state.rows import JobRow
+from hume_runner.state.under_way import Meeting
 
 START = 1_800_000_000.0
 
@@ -438,6 +441,8 @@ class World:
         self.stepped_s = 0.0
         self.patience = Patience(settle_s=20.0, settle_slow_s=150.0)
         self.disk = Disk()
+        self.keeper: StateKeeper = OnThisDisk()
+        self.meetings: tuple[Meeting, ...] = ()
         self.events: list[tuple[str, dict[str, Any]]] = []
         self._runs = 0
 
@@ -473,6 +478,8 @@ class World:
                 simulated=simulated,
                 embedded=False,
                 patience=self.patience,
+                keeper=self.keeper,
+                meetings=self.meetings,
                 report=lambda event: self.events.append((event.name, document(event))),
             ),
             options=options,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
 
 import pytest
 
@@ -24,11 +25,14 @@ from hume_runner.errors import (
 )
 from hume_runner.services.jobs import Accepted, Broken, Pending, Refused, Unknown, Unseen
 from hume_runner.services.lost import Candidate
+from hume_runner.state import sent
 from hume_runner.state.disk import Disk
+from hume_runner.state.keeping import OnThisDisk
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.reader import StateReader
-from hume_runner.state.store import Store
-from hume_runner.state.under_way import UnderWay
+from hume_runner.state.rows import JOB_COLUMNS
+from hume_runner.state.under_way import Meeting
+from tests.engine.keepers import TellsEach, unreadable
 from tests.fakes import START, RemoteJob, World, unavailable
 
 BUSY = Refused(reason="busy", message="too many jobs", temporary=True)
@@ -702,24 +706,42 @@ def test_where_intents_cannot_be_recorded_nothing_of_them_leaves(world: World) -
 
 @pytest.mark.parametrize("lost", [False, True])
 def test_a_run_that_cannot_tell_others_how_far_it_is_ends_and_the_next_one_goes_on(
-    world: World, monkeypatch: pytest.MonkeyPatch, lost: bool
+    world: World, tmp_path: Path, lost: bool
 ) -> None:
+    """What it tells it reads from its state: what was sent, and whether a time-out left something open."""
     world.sources = list("abc")
     world.service.most = 1
     world.service.script = [Unknown(message="timed out", slow=True)] if lost else []
 
-    def fails(self: UnderWay, slow: bool) -> None:
-        if slow is lost:
-            raise StateError("the state cannot be read", hint="")
+    world.meetings = (Meeting(folder=tmp_path / "runs", machine="any", named=True),)
+    (tmp_path / "runs").mkdir()
+    meant = Remembered()
+    world.disk = meant
 
-    monkeypatch.setattr(UnderWay, "tell", fails)
+    def is_told(statement: str, values: Sequence[object]) -> bool:
+        if lost:
+            return bool(world.service.submitted) and values == (sent.FACT,)
+        return meant.commits["submitting"] == 3 and "lost_how = 'slow'" in statement
+
+    world.keeper = unreadable(is_told, StateError("the state cannot be read", hint=""))
     with pytest.raises(StateError, match="cannot be read"):
         world.run()
     assert len(world.service.submitted) == (3 if lost else 0)
     assert (JobStatus.AMBIGUOUS in statuses(world)) is lost
-    monkeypatch.undo()
+    world.keeper = OnThisDisk()
     assert world.run().exit_code == 0
     assert set(world.items().values()) == {"done"}
+
+
+class Remembered(Disk):
+    """A disk that counts its commits by name."""
+
+    def __init__(self) -> None:
+        self.commits: Counter[str] = Counter()
+
+    def commit(self, db: sqlite3.Connection, what: str) -> None:
+        super().commit(db, what)
+        self.commits[what] += 1
 
 
 class FullOnce(Disk):
@@ -748,35 +770,41 @@ def test_acceptances_that_cannot_be_recorded_together_are_recorded_one_by_one(wo
     assert len(world.service.submitted) == 6
 
 
-def test_one_acceptance_that_cannot_be_recorded_takes_no_other_with_it(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("written", [False, True])
+def test_one_acceptance_that_cannot_be_recorded_takes_no_other_with_it(world: World, written: bool) -> None:
+    """All of them together, and then the third by itself, which may have been written all the same."""
     world.sources = list("abcdef")
     world.service.most = 1
-    record_accepted = Store.record_accepted
+    commits = iter(range(100))
 
-    def third_fails(self: Store, number: int, remote_id: str, **facts: Any) -> None:
-        record_accepted(self, number, remote_id, **facts)
-        if remote_id == "remote-3":
-            raise sqlite3.OperationalError("disk I/O error")
+    class Fails(Disk):
+        def commit(self, db: sqlite3.Connection, what: str) -> None:
+            number = next(commits) if what == "accepted" else None
+            if number not in (0, 3) or (written and number):
+                super().commit(db, what)
+            if number in (0, 3):
+                raise sqlite3.OperationalError("disk I/O error")
 
-    monkeypatch.setattr(Store, "record_accepted", third_fails)
-    with pytest.raises((StateError, sqlite3.Error), match="disk I/O error"):
+    world.disk = Fails()
+    with pytest.raises(StateError, match="disk I/O error"):
         world.run()
-    monkeypatch.undo()
-    assert [job.remote_id for job in world.jobs()] == [f"remote-{n}" for n in range(1, 7)]
+    recorded = [job.remote_id for job in world.jobs()]
+    noted = world.state.parent / "state.sqlite3.rescued"
+    assert recorded == [f"remote-{n}" if written or n != 3 else None for n in range(1, 7)]
+    assert noted.read_text().split()[1::2] == ["remote-3"]
+    world.disk = Disk()
     assert world.run().exit_code == 0
     assert len(world.service.submitted) == 6
 
 
 @pytest.mark.parametrize("failing", [[2], [2, 3, 4], [1, 2, 3, 4, 5, 6]])
 def test_where_another_machine_is_told_of_each_acceptance_one_that_fails_is_told_as_what_it_is(
-    world: World, monkeypatch: pytest.MonkeyPatch, failing: list[int]
+    world: World, failing: list[int]
 ) -> None:
     """What was recorded before it is recorded, and not once more."""
     world.sources = list("abcdef")
     world.service.most = 1
-    monkeypatch.setattr(Store, "tells_each", True)
+    world.keeper = TellsEach()
     commits = iter(range(1, 100))
 
     class Full(Disk):
@@ -799,20 +827,17 @@ def test_where_another_machine_is_told_of_each_acceptance_one_that_fails_is_told
 @pytest.mark.parametrize("error", [StateError("the state is damaged", hint=""), sqlite3.OperationalError("disk I/O")])
 @pytest.mark.parametrize("answer", ["accept", "lose answer"])
 def test_where_the_state_cannot_be_asked_about_an_answer_the_run_ends_and_keeps_it(
-    world: World, monkeypatch: pytest.MonkeyPatch, error: Exception, answer: str
+    world: World, error: Exception, answer: str
 ) -> None:
     world.service.script = [answer]
-    job = Store.job
 
-    def fails(self: Store, number: int) -> Any:
-        if world.service.submitted:
-            raise error
-        return job(self, number)
+    def is_of_a_job(statement: str, values: object) -> bool:
+        return JOB_COLUMNS in statement and bool(world.service.submitted)
 
-    monkeypatch.setattr(Store, "job", fails)
+    world.keeper = unreadable(is_of_a_job, error)
     with pytest.raises((StateError, sqlite3.Error), match=str(error)):
         world.run()
-    monkeypatch.undo()
+    world.keeper = OnThisDisk()
     noted = world.state.parent / "state.sqlite3.rescued"
     assert noted.exists() is (answer == "accept")
     assert answer == "lose answer" or noted.read_text() == "job-000001 remote-1\n"
