@@ -1,4 +1,4 @@
-"""The machine that a run is on: its disk, its environment, the clock, the random source and sleep."""
+"""The machine that a run is on: disk, environment, clock, random source and sleep, and the way from it to stores."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from hume_runner.frozen import frozen
 from hume_runner.settings import ModelSettings, Settings
 from hume_runner.state.disk import Disk
+from hume_runner.stores.opening import Opens, open_store
 
 
 @frozen
@@ -20,6 +21,7 @@ class Machine:
     disk: Disk
     environ: Mapping[str, str]
     settings: Settings
+    open_store: Opens = open_store
 
     @classmethod
     def this(cls) -> Machine:

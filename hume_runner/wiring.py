@@ -25,7 +25,6 @@ from hume_runner.sources import expand_in_blocks
 from hume_runner.state.keeping import OnThisDisk
 from hume_runner.state.lock import command, hostname
 from hume_runner.stores.base import Patience as StorePatience
-from hume_runner.stores.opening import open_store
 
 if TYPE_CHECKING:
     from hume_runner.computing.base import Needs, Pool
@@ -114,7 +113,7 @@ def driver(
     request_s = min(30.0, max(1.0, settings.lease_s / 2))
     # Every write is judged by what is read back, and tried again here.
     patience = StorePatience(connect_s=5.0, request_s=request_s, retries=0, total_s=request_s)
-    store, prefix = open_store(paths.remote, patience)
+    store, prefix = machine.open_store(paths.remote, patience)
     return Driver(store, prefix, timing, Clock(monotonic=machine.monotonic, wait=machine.sleep), on_watch)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
+from functools import cache, cached_property
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -332,3 +334,97 @@ def test_every_test_stands_where_it_is_collected() -> None:
 )
 def test_a_test_that_is_never_run_is_told(file: str, text: str, found: bool) -> None:
     assert never_run(file, text) == (["test_it"] if found else [])
+
+
+# -- what they put in the place of ours --------------------------------------------------------------------------------
+
+# (file, what of ours a test replaces): what nobody can hand in, and why.
+BROKEN_ON_PURPOSE = {"durability/mutants.py"}  # so that it is seen that tests see it
+REPLACED = {
+    # Of a store that does not answer: commands but `run` wait for it with the patience that they have.
+    ("cli/test_remote_sources.py", "hume_runner.stores.opening.Patience"),
+}
+# To take all files apart takes seconds.
+MAY_REPLACE = re.compile(r"setattr|patch|^ *(?!self\.)\w+\.[\w.]+ = ", re.MULTILINE)
+
+
+def replacing(text: str) -> Iterator[str]:
+    """What a file has tests put something in the place of, by its whole name: `patch.setattr(thing, "name", …)`, a
+    dotted name in its stead, `mock.patch`, and a plain assignment to what is imported."""
+    tree = ast.parse(text)
+    origins: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            origins |= {name.asname or name.name: f"{node.module}.{name.name}" for name in node.names}
+        elif isinstance(node, ast.Import):
+            origins |= {name.asname: name.name for name in node.names if name.asname}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Attribute(attr=called) | ast.Name(id=called), args=[first, *more]):
+                on_thing = called == "setattr" or ast.unparse(node.func).endswith("patch.object")
+                if called in ("setattr", "patch") and isinstance(first, ast.Constant):
+                    yield str(first.value)
+                elif on_thing and more and isinstance(more[0], ast.Constant):
+                    yield f"{whole(first, origins)}.{more[0].value}"
+            case ast.Assign(targets=[ast.Attribute() as target]) if ast.unparse(target).partition(".")[0] in origins:
+                yield whole(target, origins)
+
+
+def whole(node: ast.expr, origins: Mapping[str, str]) -> str:
+    first, dot, rest = ast.unparse(node).partition(".")
+    return f"{origins.get(first, first)}{dot}{rest}"
+
+
+def is_ours(name: str) -> bool:
+    """Whether a function, a class or a property of the package has this name; a number or a table of it has none."""
+    parts = name.split(".")
+    if parts[0] != PACKAGE.name:
+        return False
+    for end in range(len(parts), 0, -1):
+        try:
+            found: object = import_module(".".join(parts[:end]))
+        except ImportError:
+            continue
+        for part in parts[end:]:
+            found = inspect.getattr_static(found, part, None)
+        kind = found.__func__ if isinstance(found, classmethod | staticmethod) else found
+        if isinstance(kind, property | cached_property):
+            return True
+        return callable(kind) and str(getattr(kind, "__module__", "")).partition(".")[0] == PACKAGE.name
+    return False
+
+
+def test_no_function_of_ours_is_replaced() -> None:
+    """It is handed in, or what it asks of the outside is replaced: a disk, a store, a clock."""
+    found = {
+        (file, name)
+        for file, text in texts().items()
+        if file not in BROKEN_ON_PURPOSE and MAY_REPLACE.search(text)
+        for name in replacing(text)
+        if is_ours(name)
+    }
+    assert found == REPLACED
+
+
+@pytest.mark.parametrize(
+    ("text", "ours"),
+    [
+        ('patch.setattr("hume_runner.stores.opening.open_store", quick)', True),
+        ('from hume_runner.stores import opening\nmonkeypatch.setattr(opening, "open_store", quick)', True),
+        ('import hume_runner.stores.opening as o\nmonkeypatch.setattr(o, "open_store", quick)', True),
+        ('from hume_runner.state.store import Store\nmonkeypatch.setattr(Store, "record_accepted", fails)', True),
+        ('from hume_runner.state.store import Store\nmonkeypatch.setattr(Store, "tells_each", True)', True),
+        ('from hume_runner.state.store import Store\nsetattr(Store, "apart", fails)', True),
+        ("from hume_runner.state.store import Store\nStore.job = fails", True),
+        ("from hume_runner.stores import opening\nopening.Patience = quick", True),
+        ('with mock.patch("hume_runner.stores.opening.Stores"): go()', True),
+        ('from hume_runner.state.store import Store\nwith mock.patch.object(Store, "job"): go()', True),
+        ('from hume_runner.state.remote import keeper\nmonkeypatch.setattr(keeper, "_MANY_ENTRIES", 0)', False),
+        ('from hume_runner.services.local import ready\nmonkeypatch.setattr(ready, "find_spec", no)', False),
+        ('import os\nmonkeypatch.setattr(os, "open", no)', False),
+        ('monkeypatch.setattr("tempfile.tempdir", "x")', False),
+        ("store.job = one", False),
+    ],
+)
+def test_what_is_replaced_is_told_apart(text: str, ours: bool) -> None:
+    assert any(map(is_ours, replacing(text))) is ours

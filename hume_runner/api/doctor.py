@@ -76,19 +76,20 @@ def findings(
     output_dir: str | PathLike[str] | None = None,
     state: str | PathLike[str] | None = None,
     endpoint: str | None = None,
+    machine: Machine | None = None,
 ) -> Iterator[Finding]:
     """Everything that can be found out, most fundamental first; what a manifest needs only where one is given."""
+    machine = machine or Machine.this()
     requirements = tuple(_requirements())
     yield from _versions(requirements)
     project: Project | None = None
     if manifest:
         try:
-            project = Project.open(manifest, output_dir=output_dir, state=state, endpoint=endpoint)
+            project = Project.open(manifest, output_dir=output_dir, state=state, endpoint=endpoint, machine=machine)
             yield _sources(project.manifest)
         except HumeRunnerError as error:
             yield from _problems("manifest", error)
     yield from _extras(requirements, _needs(project.manifest if project else None))
-    machine = Machine.this()
     yield from _models(project.manifest if project else None)
     if project is None:
         yield from _disk(Path(output_dir or "."), kind="folder")

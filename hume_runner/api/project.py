@@ -155,7 +155,14 @@ class Project:
         target = self.manifest.outputs.remote
         if target is None or self.paths.whole is not None:
             return None
-        return Mirror(target, self.paths.outputs, manifest=self.manifest.name, clock=self.machine.now)
+        machine = self.machine
+        return Mirror(
+            target,
+            self.paths.outputs,
+            manifest=self.manifest.name,
+            clock=machine.now,
+            open_store=machine.open_store,
+        )
 
     @contextmanager
     def planning(self, *, retry_failed: bool = False) -> Iterator[OpenPlan]:

@@ -32,7 +32,7 @@ from hume_runner.state.store import Store
 from hume_runner.state.uploads import Upload
 from hume_runner.stores.address import ObjectUri
 from hume_runner.stores.base import ObjectInfo, ObjectStore, Version
-from hume_runner.stores.opening import open_store
+from hume_runner.stores.opening import Opens
 from hume_runner.stores.reading import chunks
 
 OWNER = "hume-runner.json"
@@ -51,19 +51,22 @@ class ChangedHere(Exception):
 class Mirror:
     """The copy of one output directory below `target`, a URI."""
 
-    def __init__(self, target: str, outputs: Path, *, manifest: str, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, target: str, outputs: Path, *, manifest: str, clock: Callable[[], float], open_store: Opens
+    ) -> None:
         self._target = target
         self._outputs = outputs
         self._manifest = manifest
         self._clock = clock
         self._folder = ObjectUri.of(target).key.strip("/")
+        self._open_store = open_store
         self._opened: ObjectStore | None = None
         self._lineage = ""
 
     @property
     def _store(self) -> ObjectStore:
         if self._opened is None:
-            self._opened = open_store(self._target)[0]
+            self._opened = self._open_store(self._target)[0]
         return self._opened
 
     def _key(self, path: str) -> str:

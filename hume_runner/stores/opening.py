@@ -6,11 +6,18 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from hume_runner.errors import MissingExtra, UsageError
 from hume_runner.stores.address import ObjectUri, uri_fault
 from hume_runner.stores.base import ObjectStore, Patience
 from hume_runner.stores.surroundings import PREFIX
+
+
+class Opens(Protocol):
+    """See `open_store`."""
+
+    def __call__(self, uri: str, patience: Patience | None = None) -> tuple[ObjectStore, str]: ...
 
 
 def open_store(uri: str, patience: Patience | None = None) -> tuple[ObjectStore, str]:

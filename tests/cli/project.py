@@ -18,6 +18,7 @@ from hume_runner.emulator.server import Emulator
 from hume_runner.machine import Machine
 from hume_runner.settings import Settings
 from hume_runner.state.disk import Disk
+from hume_runner.stores.opening import Opens, open_store
 from tests.commands import Ran, call
 from tests.emulator.api import Api
 from tests.warm import WarmPopen
@@ -35,6 +36,7 @@ class Project:
         self.out = folder / "out"
         self.environ = {"HUME_API_KEY": emulator.api_key}
         self.settle_s = 0.2
+        self.open_store: Opens = open_store
         self.manifest: dict[str, Any] = {
             "version": 1,
             "name": "trial",
@@ -82,12 +84,16 @@ class Project:
         return self.plain_call(command, str(self.write()), *words)
 
     def plain_call(self, *words: str) -> Ran:
-        machine = Machine(
-            disk=Disk(),
+        return call(*words, machine=self.machine() if words[0] == "run" else None)
+
+    def machine(self, disk: Disk | None = None) -> Machine:
+        """What a run here takes from the machine."""
+        return Machine(
+            disk=disk or Disk(),
             environ=self.environ,
             settings=Settings(settle_s=self.settle_s, late_s=self.settle_s, runs=Path(os.environ["HUME_RUNNER_RUNS"])),
+            open_store=self.open_store,
         )
-        return call(*words, machine=machine if words[0] == "run" else None)
 
     def run(self, *words: str) -> Ran:
         return self.call("run", *words)

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from hume_runner import api
+from hume_runner.api.adopting import adopt
 from hume_runner.http.retry import NO_RETRY
 from hume_runner.http.transport import RequestsTransport
 from hume_runner.http.upload import Upload
@@ -220,16 +222,15 @@ def test_an_answer_that_was_harmed_here_comes_back_from_its_file(offline: Projec
 
 
 @pytest.mark.sweep
-def test_a_crash_between_is_told_and_the_same_command_takes_the_rest(
-    offline: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
+def test_a_crash_between_is_told_and_the_same_command_takes_the_rest(offline: Project) -> None:
+    class Stops(Disk):
+        def make_below(self, root: Path, relative: Path) -> Path:
+            raise KeyboardInterrupt
 
     path = downloaded(offline, "predictions.json")
-    with monkeypatch.context() as broken:
-        broken.setattr(Disk, "make_below", stop)
-        assert offline.call("adopt", str(path)).code == 130
+    study = api.Project.open(offline.write(), machine=offline.machine(Stops()))
+    with pytest.raises(KeyboardInterrupt):
+        list(adopt(study, [str(path)]))
     ran = offline.run()
     assert ran.code == 9
     assert f"{path} was adopted half" in ran.err

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -8,6 +10,8 @@ import pytest
 
 from hume_runner import installing
 from hume_runner.manifest.load import load_manifest
+from hume_runner.readiness import Readiness
+from hume_runner.registry import Dotted, register, registered
 from hume_runner.services.local import ready
 from hume_runner.sources import expand
 from tests.commands import call
@@ -238,11 +242,19 @@ def test_every_kind_that_was_found_has_a_model(folder: Path) -> None:
     assert "first `hume-runner models pull" in line_of("face", "m.yaml")
 
 
-def test_what_is_ready_is_proposed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ready, "find_spec", lambda module: object())
-    monkeypatch.setattr(ready, "require", lambda files: None)
+def all_ready(models: Mapping[str, object]) -> list[Readiness]:
+    return [Readiness(model=name) for name in models]
+
+
+def test_what_is_ready_is_proposed(folder: Path) -> None:
     tree(folder, "media/a.mp4")
-    assert run("media", "--out", "m.yaml")[0] == 0
+    known = registered("local")
+    assert known is not None
+    register(replace(known, readiness=Dotted(f"{__name__}:all_ready")))
+    try:
+        assert run("media", "--out", "m.yaml")[0] == 0
+    finally:
+        register(known)
     assert models("m.yaml") == {"acoustics", "speech", "face", "language"}
     assert "first" not in Path("m.yaml").read_text().partition("models:")[2]
 

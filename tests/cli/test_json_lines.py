@@ -15,10 +15,13 @@ from typing import Any
 import pytest
 
 from hume_runner.cli.console import Console
-from hume_runner.cli.main import COMMANDS, main
+from hume_runner.cli.main import COMMANDS
 from hume_runner.emulator.server import Emulator
+from hume_runner.machine import Machine
+from hume_runner.settings import Settings
+from hume_runner.state.disk import Disk
 from tests.cli.project import Project
-from tests.commands import Ran
+from tests.commands import Ran, call
 from tests.published import check
 from tests.tiers import sampled
 
@@ -175,14 +178,18 @@ def test_every_command_is_in_the_table() -> None:
     assert failed == set(COMMANDS) - {"schema"}
 
 
-def test_a_bug_ends_with_done_and_1(studies: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object, **__: object) -> None:
+class WithoutClock(Machine):
+    """As no machine is."""
+
+    def monotonic(self) -> float:
         raise RuntimeError("odd")
 
-    monkeypatch.setattr("hume_runner.cli.schema.schema_text", broken)
-    out, err = io.StringIO(), io.StringIO()
-    assert main(["schema", "--json"], Console(out=out, err=err)) == 1
-    lines = [json.loads(line) for line in out.getvalue().splitlines()]
+
+def test_a_bug_ends_with_done_and_1(project: Project) -> None:
+    machine = WithoutClock(disk=Disk(), environ={}, settings=Settings())
+    ran = call("run", str(project.write()), "--json", machine=machine)
+    assert ran.code == 1
+    lines = ran.lines
     for line in lines:
         check(line, "events")
     assert [line["event"] for line in lines] == ["launch", "done"]

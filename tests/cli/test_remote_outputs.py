@@ -14,12 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from hume_runner.stores.base import Patience
+from hume_runner.api.doctor import findings
+from hume_runner.stores.base import ObjectStore, Patience
+from hume_runner.stores.opening import open_store
 from tests.cli.project import JOBS, Project, tone
 from tests.object_stores import ACCESS_KEY, SECRET_KEY, S3Server, only
+from tests.small_shelf import QUICK
 from tests.stores.proxy import proxied
-
-QUICK = Patience(connect_s=1, request_s=2, retries=1, total_s=3)
 
 
 @pytest.fixture
@@ -91,7 +92,7 @@ def test_a_table_that_is_not_asked_for_any_more_goes_there_as_here(
 def test_a_store_that_fails_at_the_end_costs_no_result_and_the_next_run_copies_the_rest(
     mirrored: Project, s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hume_runner.results.mirror.open_store", quick_store)
+    mirrored.open_store = quick_store
     with proxied(s3.url) as proxy:
         only(monkeypatch, {**s3.environ, "AWS_ENDPOINT_URL": proxy.url})
         proxy.before = lambda method, path: 503 if method == "PUT" and not path.endswith(".json") else None
@@ -106,10 +107,8 @@ def test_a_store_that_fails_at_the_end_costs_no_result_and_the_next_run_copies_t
     assert mirrored.requests()[JOBS] == 1
 
 
-def quick_store(uri: str) -> object:
-    from hume_runner.stores.opening import open_store
-
-    return open_store(uri, QUICK)
+def quick_store(uri: str, patience: Patience | None = None) -> tuple[ObjectStore, str]:
+    return open_store(uri, patience or QUICK)
 
 
 @pytest.mark.sweep
@@ -261,17 +260,19 @@ def test_large_files_go_in_parts(
 def test_a_place_that_cannot_be_reached_is_told_before_anything_is_sent(
     mirrored: Project, s3: S3Server, monkeypatch: pytest.MonkeyPatch, status: int | None, code: int, said: str
 ) -> None:
-    monkeypatch.setattr("hume_runner.results.mirror.open_store", quick_store)
+    mirrored.open_store = quick_store
     if status is None:
         mirrored.manifest["outputs"]["directory"] = "s3://no-such-bucket/study"
     with proxied(s3.url) as proxy:
         only(monkeypatch, {**s3.environ, "AWS_ENDPOINT_URL": proxy.url})
         proxy.before = lambda method, path: status
-        ran, looked = mirrored.run(), mirrored.call("doctor")
+        ran = mirrored.run()
+        (looked,) = (one for one in findings(mirrored.write(), machine=mirrored.machine()) if one.name == "copy")
     assert ran.code == code, ran.err
     assert said in ran.err
-    assert "!!  copy        s3://" in looked.out
-    assert said in looked.out
+    assert (looked.mark, looked.exit_code) == ("problem", code)
+    assert looked.message.startswith("s3://")
+    assert said in looked.message
     assert "next: " in ran.err
     assert mirrored.requests().get(JOBS, 0) == 0
 

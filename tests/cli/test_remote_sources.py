@@ -8,20 +8,17 @@ import json
 import re
 import sqlite3
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from hume_runner.emulator.server import Emulator
-from hume_runner.services.remote_files import RemoteFiles
-from hume_runner.stores.base import Patience
 from tests.cli.project import JOBS, Project, tone
 from tests.object_stores import ACCESS_KEY, SECRET_KEY, S3Server, only
+from tests.small_shelf import QUICK, small_shelf
 from tests.stores.proxy import Proxy, proxied
 from tests.tiers import sampled
 
-QUICK = Patience(connect_s=1, request_s=2, retries=1, total_s=3)
 NAMES = ["media/a b.wav", "media/b.wav", "media/wave-2/c.wav", "media/wave-2/ü+%2F.wav"]
 
 
@@ -137,9 +134,6 @@ def test_an_object_that_was_replaced_between_runs_is_measured_again_alone(
 
 
 # Keeps nothing that nobody holds, as a run with a terabyte of sources.
-SMALL_SHELF = partial(RemoteFiles, keep_bytes=0)
-
-
 @pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize(("change", "reason"), [("replaced", "source_changed"), ("deleted", "source_unreadable")])
@@ -154,8 +148,7 @@ def test_what_changed_between_the_plan_and_its_turn_fails_alone_with_the_reason(
                 s3.client.delete_object(Bucket=bucket, Key=NAMES[1])
         return None
 
-    monkeypatch.setattr("hume_runner.services.batch_v0.service.RemoteFiles", SMALL_SHELF)
-    with proxied(s3.url) as proxy:
+    with small_shelf("batch-v0"), proxied(s3.url) as proxy:
         proxy.before = before
         only(monkeypatch, {**s3.environ, "AWS_ENDPOINT_URL": proxy.url})
         ran = remote.run()
@@ -173,9 +166,7 @@ def test_a_store_that_goes_away_before_the_upload_ends_with_5_and_the_next_run_g
     def before(method: str, path: str) -> int | None:
         return 503 if any(method == "HEAD" for method, _ in proxy.seen) else None
 
-    monkeypatch.setattr("hume_runner.services.batch_v0.service.RemoteFiles", SMALL_SHELF)
-    monkeypatch.setattr("hume_runner.stores.opening.Patience", lambda: QUICK)
-    with proxied(s3.url) as proxy:
+    with small_shelf("batch-v0"), proxied(s3.url) as proxy:
         proxy.before = before
         only(monkeypatch, {**s3.environ, "AWS_ENDPOINT_URL": proxy.url})
         ran = remote.run()

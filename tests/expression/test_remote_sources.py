@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from tests.expression.runs import Folder, measured_runs, times_measured
 from tests.expression.test_archives import make_zip, wav_bytes
 from tests.media_files import picture, picture_bytes, speech, write_video, write_wav
 from tests.object_stores import S3Server, only
+from tests.small_shelf import small_shelf
 from tests.stores.proxy import proxied
 
 
@@ -87,11 +87,8 @@ def test_a_recording_that_was_deleted_since_the_plan_fails_alone(
         if method == "HEAD":
             s3.client.delete_object(Bucket=bucket, Key="m/stereo.wav")
 
-    from hume_runner.services import source_store
-
-    monkeypatch.setattr(source_store, "RemoteFiles", partial(source_store.RemoteFiles, keep_bytes=0))
     folder.write({"files": [f"s3://{bucket}/m/*"]})
-    with proxied(s3.url) as proxy:
+    with small_shelf("expression-v1"), proxied(s3.url) as proxy:
         proxy.before = before
         only(monkeypatch, {**s3.environ, "AWS_ENDPOINT_URL": proxy.url})
         ran = folder.run()

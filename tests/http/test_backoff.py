@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -68,7 +69,11 @@ def test_a_job_of_the_old_names_is_asked_about_after_a_quarter_a_half_one_second
 
     monkeypatch.setattr(jobs, "time", SimpleNamespace(monotonic=lambda: next(clock), sleep=sleep))
     pending = SimpleNamespace(state=SimpleNamespace(status=jobs.BatchJobStatus.QUEUED))
-    monkeypatch.setattr(BatchJob, "get_details", lambda job: pending)
+
+    class Waiting(BatchJob):
+        def get_details(self) -> Any:
+            return pending
+
     with pytest.raises(JobTimeoutException, match="enough"):
-        BatchJob.__new__(BatchJob).await_complete(timeout=None)
+        Waiting.__new__(Waiting).await_complete(timeout=None)
     assert waits == POLLS

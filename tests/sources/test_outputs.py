@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from hume_runner.sources import traces
 from hume_runner.sources.globbing import matching_files
 from hume_runner.sources.left_out import LeftOut
 from hume_runner.sources.outputs import RECORD
@@ -20,13 +20,13 @@ from tests.sources.trees import found, tree
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that are opened from here on to tell whose they are."""
     names: list[str] = []
-    real = traces.open_regular
+    real = os.open
 
-    def open_regular(path: Path) -> object:
-        names.append(path.name)
-        return real(path)
+    def opening(path: Any, *how: Any, **more: Any) -> int:
+        names.append(Path(path).name)
+        return real(path, *how, **more)
 
-    monkeypatch.setattr(traces, "open_regular", open_regular)
+    monkeypatch.setattr(os, "open", opening)
     return names
 
 

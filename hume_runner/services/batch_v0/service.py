@@ -49,6 +49,7 @@ class BatchV0Service:
         endpoint: str,
         connect: Callable[[], BatchV0Api],
         on_server_time: Callable[[float], None],
+        objects: RemoteFiles | None = None,
     ) -> None:
         self.endpoint = endpoint
         self._host = Host(connect, on_server_time)
@@ -57,7 +58,7 @@ class BatchV0Service:
         self.refuse, self.hopeless = drafts.refuse, drafts.hopeless
         self.compile, self.recompile = drafts.compile, drafts.recompile
         self.plain_jobs = drafts.plain_jobs
-        self.objects = RemoteFiles()
+        self.objects = objects or RemoteFiles()
         self.prepare = Submissions(manifest, self._host, self.objects).prepare
         polls = Polls(self._host)
         self.check, self.check_each, self.remind = polls.check, polls.check_each, polls.remind
@@ -108,12 +109,18 @@ class BatchV0Service:
 
 
 def build(
-    manifest: Manifest, endpoint: str, access: Callable[[], Access], on_server_time: Callable[[float], None]
+    manifest: Manifest,
+    endpoint: str,
+    access: Callable[[], Access],
+    on_server_time: Callable[[float], None],
+    *,
+    objects: RemoteFiles | None = None,
 ) -> BatchV0Service:
-    """The service at one endpoint; `access` is asked before its first request."""
+    """The service at one endpoint; `access` is asked before its first request. `objects`: what gives objects of stores
+    as files, instead of what keeps as many as one run is likely to need."""
 
     def connect() -> BatchV0Api:
         how = access()
         return BatchV0Api(how.transport(AUTH_HEADER), how.retry, read_timeout_s=how.timeout_s)
 
-    return BatchV0Service(manifest, endpoint, connect, on_server_time)
+    return BatchV0Service(manifest, endpoint, connect, on_server_time, objects)

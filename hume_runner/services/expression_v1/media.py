@@ -18,6 +18,7 @@ from hume_runner.media.stills import prepare_still
 from hume_runner.services.expression_v1.look import look
 from hume_runner.services.expression_v1.settings import OWN_DEFAULTS, chosen_sound
 from hume_runner.services.jobs import PlanItem
+from hume_runner.services.remote_files import RemoteFiles
 from hume_runner.services.source_store import SourceStore
 
 FRAME_SAMPLES = 160  # of a level, see `media.cuts`
@@ -94,9 +95,14 @@ class MediaStore(SourceStore):
     """Prepared media by content."""
 
     def __init__(
-        self, folder: Path, models: Mapping[str, Any], allow_hosts: tuple[str, ...], retry: RetrySection
+        self,
+        folder: Path,
+        models: Mapping[str, Any],
+        allow_hosts: tuple[str, ...],
+        retry: RetrySection,
+        remote: RemoteFiles | None = None,
     ) -> None:
-        super().__init__(folder, allow_hosts, retry)
+        super().__init__(folder, allow_hosts, retry, remote)
         self._models = models
 
     def look(self, item: PlanItem) -> Mapping[str, Any]:

@@ -28,6 +28,7 @@ from hume_runner.services.jobs import Inside, PlanItem
 from hume_runner.services.links import refuse_expired
 from hume_runner.services.making import media_reader, prepares_media
 from hume_runner.services.members import is_archive, members
+from hume_runner.services.remote_files import RemoteFiles
 
 if TYPE_CHECKING:
     from hume_runner.http.access import Access
@@ -51,11 +52,13 @@ class ExpressionV1Service:
         endpoint: str,
         connect: Callable[[], ExpressionV1Api],
         on_server_time: Callable[[float], None],
+        objects: RemoteFiles | None = None,
     ) -> None:
         self.endpoint = endpoint
         models: Mapping[str, Any] = manifest.settings["models"]
         outputs = manifest.outputs.directory
-        store = MediaStore(outputs / "prepared", models, tuple(manifest.service.allow_hosts), manifest.execution.retry)
+        execution, hosts = manifest.execution, tuple(manifest.service.allow_hosts)
+        store = MediaStore(outputs / "prepared", models, hosts, execution.retry, objects)
         self._models = models
         self._store = store
         self._account = Account(endpoint, connect, on_server_time)
@@ -152,12 +155,18 @@ class ExpressionV1Service:
 
 
 def build(
-    manifest: Manifest, endpoint: str, access: Callable[[], Access], on_server_time: Callable[[float], None]
+    manifest: Manifest,
+    endpoint: str,
+    access: Callable[[], Access],
+    on_server_time: Callable[[float], None],
+    *,
+    objects: RemoteFiles | None = None,
 ) -> ExpressionV1Service:
-    """The service at one endpoint; `access` is asked before its first request."""
+    """The service at one endpoint; `access` is asked before its first request. `objects`: what gives objects of stores
+    as files, instead of what keeps as many as one run is likely to need."""
 
     def connect() -> ExpressionV1Api:
         how = access()
         return ExpressionV1Api(how.transport(AUTH_HEADER), how.retry)
 
-    return ExpressionV1Service(manifest, endpoint, connect, on_server_time)
+    return ExpressionV1Service(manifest, endpoint, connect, on_server_time, objects)
