@@ -93,9 +93,9 @@ def run(
     state, outputs = resolved(state), resolved(outputs)
     with contextlib.ExitStack() as stack:
         opened = _open(stack, manifest, state, outputs, env, options)
-        store, scan = opened.store, opened.scan
+        store = opened.store
         if options.saved_plan is not None:
-            refuse_stale(options.saved_plan, _basis(manifest, scan, store, env, options))
+            refuse_stale(options.saved_plan, _basis(manifest, opened.scan, store, env, options))
         refuse_other_kinds(store, env.service.endpoint, here=env.here, machines=env.machines, outputs=outputs)
         env.on_open(store)
         _phase("planning", env, opened.lock)
@@ -103,13 +103,8 @@ def run(
             store, opened.kept, env, outputs, pay_again=options.pay_again, retry_failed=options.retry_failed
         )
         planning = Options(retry_failed=options.retry_failed, real_endpoint=not env.simulated, now=started_at)
-        with Plan(manifest, scan, store, env.service, planning) as plan:
-            plan.decide()
-            if not env.here and not env.embedded:  # something may be paid for
-                env = stack.enter_context(seen_by_others(plan, store, manifest, env, options.home or state))
-            if not options.selection.flags:
-                env.on_plan(plan)
-            plan.apply(store)
+        with Plan(manifest, opened.scan, store, env.service, planning) as plan:
+            env = _apply(plan, stack, manifest, store, env, options, home=options.home or state)
             summary = plan.summary
         note_shard(store, options.selection.shard, manifest.service.api, outputs)
         opened.begun.pop_all()
@@ -140,6 +135,27 @@ def run(
             finish(store, result)
         opened.kept.settle(store)  # what was made of it; the next run makes it again where this does not get there
         return result
+
+
+def _apply(
+    plan: Plan,
+    stack: contextlib.ExitStack,
+    manifest: Manifest,
+    store: Store,
+    env: Environment,
+    options: RunOptions,
+    *,
+    home: Path | str,
+) -> Environment:
+    """Decide, and make the plan the state's. Others see what is under way until `stack` ends; the environment has what
+    is known of theirs."""
+    plan.decide()
+    if not env.here and not env.embedded:  # something may be paid for
+        env = stack.enter_context(seen_by_others(plan, store, manifest, env, home))
+    if not options.selection.flags:
+        env.on_plan(plan)
+    plan.apply(store)
+    return env
 
 
 @frozen
@@ -285,21 +301,7 @@ def _work(manifest: Manifest, outputs: Path, opened: _Opened, env: Environment, 
             max_jobs_in_flight=max(execution.max_jobs_in_flight, room),
         )
     loop = Loop(
-        Tools(
-            store=store,
-            disk=env.disk,
-            workers=env.workers,
-            clock=env.monotonic,
-            wall=env.clock,
-            server_time=env.server_time,
-            random=env.random,
-            report=env.report,
-            traffic=env.traffic,
-            here=env.here,
-            kept=opened.kept,
-            end_soon=env.end_soon,
-            tell_others=env.tell_others,
-        ),
+        _tools(opened, env),
         env.service,
         Rules(
             execution=execution,
@@ -320,6 +322,24 @@ def _work(manifest: Manifest, outputs: Path, opened: _Opened, env: Environment, 
     except Abandoned as left:
         return Ending(exit_code=left.exit_code)
     return ending
+
+
+def _tools(opened: _Opened, env: Environment) -> Tools:
+    return Tools(
+        store=opened.store,
+        disk=env.disk,
+        workers=env.workers,
+        clock=env.monotonic,
+        wall=env.clock,
+        server_time=env.server_time,
+        random=env.random,
+        report=env.report,
+        traffic=env.traffic,
+        here=env.here,
+        kept=opened.kept,
+        end_soon=env.end_soon,
+        tell_others=env.tell_others,
+    )
 
 
 def _exit_code(ending: Ending, store: StateReader) -> int:

@@ -102,15 +102,7 @@ def scan_sources(
         if selection.flags:
             scan.select(canonical(selection.document()), partial=selection.partial)
         settings = SettingsDigests(result_settings(manifest), service, scan)
-        files = _Files(
-            settings=settings,
-            scan=scan,
-            known=known,
-            md5=service.matches_by_md5,
-            looker=service.looker,
-            archives=service.archives,
-            objects=service.objects,
-        )
+        files = _Files.of(service, settings, scan, known)
         chooser = Chooser(selection, held)
         problems: list[Problem] = []
         by_kind: dict[str, Callable[[int, SourceItem], PlainRow]] = {}
@@ -130,13 +122,8 @@ def scan_sources(
                 else:
                     scan.pass_over((*plain, None, None, None, None))
                 continue
-            try:
-                for row in files.rows(item):
-                    (scan.add if chooser.takes(row) else scan.pass_over)(row)
-            except (OSError, ObjectMissing, ObjectPacked, PreconditionFailed, UnusableName) as error:
-                if isinstance(error, OSError) and is_scarce(error):
-                    raise
-                problems.append(_unreadable(item, error))
+            if (problem := files.take(item, chooser)) is not None:
+                problems.append(problem)
                 if len(problems) >= _MOST_PROBLEMS:
                     break
         if problems:
@@ -167,7 +154,7 @@ def key_of(manifest: Manifest, service: Relevant) -> Callable[[SourceKind, bytes
 
 @frozen
 class _Files:
-    """Makes the rows of files. `known`: what an earlier run found out about them; `looker`, `archives` and `objects`:
+    """Reads files into a scan. `known`: what an earlier run found out about them; `looker`, `archives` and `objects`:
     what the service has for that."""
 
     settings: SettingsDigests
@@ -177,6 +164,30 @@ class _Files:
     looker: Looker | None
     archives: Archives | None
     objects: RemoteFiles | None
+
+    @classmethod
+    def of(cls, service: Scanning, settings: SettingsDigests, scan: Scan, known: Cached) -> _Files:
+        return cls(
+            settings=settings,
+            scan=scan,
+            known=known,
+            md5=service.matches_by_md5,
+            looker=service.looker,
+            archives=service.archives,
+            objects=service.objects,
+        )
+
+    def take(self, item: SourceItem, chooser: Chooser) -> Problem | None:
+        """Put a file's rows into the scan; what is wrong with one that cannot be read. Raises: StoreError, and OSError
+        where the machine lacks something."""
+        try:
+            for row in self.rows(item):
+                (self.scan.add if chooser.takes(row) else self.scan.pass_over)(row)
+        except (OSError, ObjectMissing, ObjectPacked, PreconditionFailed, UnusableName) as error:
+            if isinstance(error, OSError) and is_scarce(error):
+                raise
+            return _unreadable(item, error)
+        return None
 
     def rows(self, item: SourceItem) -> Iterator[Row]:
         """The one row of a file, or one a member where the service wants an archive's members one by one."""
