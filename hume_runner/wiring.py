@@ -1,7 +1,7 @@
 """The only place that picks concrete classes; it hands them what they work with, and does nothing with them.
 
-What is imported where it is picked, a plan does without, which is made with what is picked here as well: what a run is
-made of, an extra, a cluster, a state in an object store.
+Who makes a plan imports this, too. What a plan does without is imported where it is picked: what a run is made of, an
+extra, a cluster, a state in an object store.
 """
 
 from __future__ import annotations

@@ -103,6 +103,8 @@ FORBIDDEN = [
     ("planning.scan", "http.transport", TRANSPORT),
     ("media.sniff", "registry", MEDIA),
     ("control.listener", "services.base", SOCKET),
+    ("machine", "endpoint", LAYERS),
+    ("endpoint", "wiring", LAYERS),
     ("results.verify", "state.store", ASKING),
     ("api.verifying", "state.store", ASKING),
     ("engine.telling", "state.transactions", ASKING),
