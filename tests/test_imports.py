@@ -331,3 +331,53 @@ def test_what_a_type_checker_reads_is_not_imported() -> None:
     text += "if not TYPE_CHECKING:\n    import c\n"
     imports = Imports({"one": ast.parse(text)})
     assert imports.at_once["one"] == {"typing", "b", "c"}
+
+
+def brought(node: ast.AST) -> set[str]:
+    """The names that imports in it bring."""
+    every = (one.names for one in ast.walk(node) if isinstance(one, ast.Import | ast.ImportFrom))
+    return {name.asname or name.name for names in every for name in names}
+
+
+def missed_at_run_time(tree: ast.Module) -> list[str]:
+    """What is imported for type checkers alone, and used elsewhere than in an annotation. A type checker sees nothing
+    amiss, and the interpreter nothing before it gets there."""
+
+    def is_for_checkers(node: ast.AST) -> bool:
+        return isinstance(node, ast.If) and ast.unparse(node.test).removeprefix("typing.") == "TYPE_CHECKING"
+
+    names = {name for node in ast.walk(tree) if is_for_checkers(node) for name in brought(node)}
+
+    def used(node: ast.AST, known: set[str]) -> Iterator[str]:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            known = known | brought(node)
+        if isinstance(node, ast.Name) and node.id in names - known:
+            yield node.id
+        for field, value in ast.iter_fields(node):
+            if field not in ("annotation", "returns"):
+                for child in value if isinstance(value, list) else [value]:
+                    if isinstance(child, ast.AST) and not is_for_checkers(child):
+                        yield from used(child, known)
+
+    return [*used(tree, set())]
+
+
+def test_what_is_imported_for_type_checkers_alone_is_used_in_annotations_alone() -> None:
+    found = {name: missed for name, tree in TREES.items() if (missed := missed_at_run_time(tree))}
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "missed"),
+    [
+        ("def f(one: A) -> A:\n    two: A = one\n    return two", []),
+        ("def f():\n    return A()", ["A"]),
+        ("def f():\n    from a import A\n    return A()", []),
+        ("def f(one: A = A.usual): ...", ["A"]),
+        ("class B(A): ...", ["A"]),
+        ("one = cast('A', 1)", []),
+    ],
+)
+def test_a_name_that_is_not_there_when_it_is_used_is_told(text: str, missed: list[str]) -> None:
+    for_checkers = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from a import A\n"
+    assert missed_at_run_time(ast.parse(for_checkers + text)) == missed

@@ -23,6 +23,7 @@ from hume_runner.settings import mask_secrets
 from hume_runner.sources.left_out import LeftOut
 from hume_runner.state.connection import guarded
 from hume_runner.state.paths import Paths
+from hume_runner.state.store import Store
 
 if TYPE_CHECKING:
     from hume_runner.api.project import Project
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from hume_runner.planning.prepare import Plan
     from hume_runner.state.lock import Holder
     from hume_runner.state.reader import StateReader
-    from hume_runner.state.store import Store
 
 
 @contextmanager
