@@ -422,6 +422,14 @@ class Interrupted(Event):
 
 
 @frozen
+class Warned(Event):
+    """Something that is worth knowing and ends nothing."""
+
+    name: ClassVar[str] = "warning"
+    message: str
+
+
+@frozen
 class Abandoned(Event):
     """A second signal: left at once, with `requests` on their way that cost `billable_seconds` once more."""
 

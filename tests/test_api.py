@@ -63,6 +63,21 @@ def test_a_mapping_is_planned_run_looked_at_and_verified(folder: Path) -> None:
     assert again.requests == {}
 
 
+@pytest.mark.parametrize("heard", [True, False], ids=["on_event", "no on_event"])
+def test_what_is_worth_knowing_is_an_event_and_without_on_event_a_log_record(
+    folder: Path, caplog: pytest.LogCaptureFixture, heard: bool
+) -> None:
+    hume_runner.run(members(outputs={"directory": Path("out"), "tables": ["csv"]}))
+    (folder / "out" / "tables" / "items.csv").write_text("mine")
+    told: list[events.Event] = []
+    hume_runner.run(members(), on_event=told.append if heard else None)
+    logged = [record.getMessage() for record in caplog.records if record.name == "hume_runner"]
+    (said,) = [event.message for event in told if isinstance(event, events.Warned)] if heard else logged
+    assert said.startswith(str(folder / "out" / "tables" / "items.csv"))
+    assert said.endswith("not as it was written, and not asked for: left as it is")
+    assert bool(logged) != heard
+
+
 @pytest.mark.sweep
 def test_results_are_read_from_a_folder_that_the_disk_spells_otherwise(folder: Path) -> None:
     there, typed = (folder / unicodedata.normalize(kind, "Größe") for kind in ("NFD", "NFC"))

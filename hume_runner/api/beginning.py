@@ -6,10 +6,10 @@ import contextlib
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from hume_runner import small_json
+from hume_runner import events, small_json
 from hume_runner.api.found_sources import Findings, look, place, yaml_text
 from hume_runner.api.proposed_models import model_lines
 from hume_runner.api.validating import validate
@@ -71,12 +71,13 @@ def propose(
     return Proposed(text=text, told=tuple(findings.told))
 
 
-def begin(out: Path, proposed: Proposed, *, warn: Callable[[str], None]) -> Begun:
-    """Write it, and judge it as `validate` does; `warn` is told what was taken for granted. Raises: UsageError where it
-    cannot be written, or the pattern for labels does not fit the names: then nothing is left of it."""
+def begin(out: Path, proposed: Proposed, *, on_event: events.Report) -> Begun:
+    """Write it, and judge it as `validate` does; `on_event` is warned of what was taken for granted. Raises:
+    UsageError where it cannot be written, or the pattern for labels does not fit the names: then nothing is left of
+    it."""
     _write(out, proposed.text)
     for told in proposed.told:
-        warn(told)
+        on_event(events.Warned(message=told))
     verdict = validate(out)
     _take_back(out, verdict)
     schema = out.parent / SCHEMA_NAME

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import queue
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hume_runner.control.address import socket_of
+from hume_runner import events
 from hume_runner.errors import UsageError
 from hume_runner.manifest.published import foreign_to, schema
 
@@ -99,7 +100,7 @@ class Commands:
         return found
 
 
-def listening(state: Path, commands: Commands, warn: Callable[[str], None]) -> Listener | None:
+def listening(state: Path, commands: Commands, report: events.Report) -> Listener | None:
     """The socket of a run whose state is locked; None where there can be none, which stops nobody."""
     from hume_runner.control.listener import Listener
 
@@ -108,5 +109,5 @@ def listening(state: Path, commands: Commands, warn: Callable[[str], None]) -> L
     except (OSError, AttributeError, RuntimeError) as error:
         place = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        warn(f"`hume-runner ctl` cannot talk to this run: {place}{why}")
+        report(events.Warned(message=f"`hume-runner ctl` cannot talk to this run: {place}{why}"))
         return None

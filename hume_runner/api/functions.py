@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from os import PathLike
 from typing import TYPE_CHECKING
 
 from hume_runner import events
 from hume_runner.api.control import Cancel
 from hume_runner.api.project import Project
+from hume_runner.api.reporting import logged
 from hume_runner.api.running import run_project
 from hume_runner.api.saved_plans import read_plan
 from hume_runner.api.values import ManifestLike, Planned, RunResult, Status
@@ -44,7 +44,8 @@ def run(
     the run is; what it raises ends the run and comes out as it is, and the state resumes. `cancel` ends the run early:
     Cancelled while the run starts up, from then on a result with the exit code 130. How the work ended is in the result
     (`exit_code`, `error`): a service that refuses, a budget that is spent, items that failed. `plan` is the path of a
-    saved plan. What is wrong with the outputs is logged as a warning.
+    saved plan. What is wrong with the outputs, or else worth knowing, is told as `Warned`; without `on_event` it is
+    logged as a warning.
     `shard` (`2/4`), `limit` and `select` (`label.wave == 2`) run a part of the manifest, see docs/shards.md. `cluster`
     does what is work for the processor, see docs/cluster.md: the address of a Dask scheduler, `module:factory`, or a
     function that gives an Executor.
@@ -61,7 +62,6 @@ def run(
             project,
             on_event=report,
             control=cancel or Cancel(),
-            warn=logging.getLogger("hume_runner").warning,
             detach=detach,
             retry_failed=retry_failed,
             pay_again=pay_again,
@@ -72,16 +72,21 @@ def run(
 
 @contextlib.contextmanager
 def _shown(name: str, on_event: events.Report | None) -> Iterator[events.Report]:
-    """Who takes the events: the caller, or where nobody asked for them a notebook's cell."""
+    """Who takes the events: the caller; where nobody asked for them the log, and a notebook's cell."""
     if on_event is not None:
         yield on_event
         return
     if shell() is None:
-        yield lambda event: None
+        yield logged
         return
     progress = NotebookProgress(name)
+
+    def report(event: events.Event) -> None:
+        logged(event)
+        progress(event)
+
     try:
-        yield progress
+        yield report
     finally:
         progress.draw()
 

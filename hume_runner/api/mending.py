@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -41,7 +41,7 @@ def writing(project: Project) -> Iterator[tuple[Store, Kept]]:
             raise unsettled
 
 
-def repair(project: Project, *, on_event: events.Report, warn: Callable[[str], None]) -> HumeRunnerError | None:
+def repair(project: Project, *, on_event: events.Report) -> HumeRunnerError | None:
     """Fetch again what is harmed and costs nothing, and make again what is derived; what could not be is returned.
 
     Raises: StateError.
@@ -62,7 +62,7 @@ def repair(project: Project, *, on_event: events.Report, warn: Callable[[str], N
             mirror.check(store.lineage)
             mirror.restore(store, machine.disk)
         mended = mender.mend(thorough=True)
-        finisher = Finisher(manifest, outputs, machine.disk, warn=warn)
+        finisher = Finisher(manifest, outputs, machine.disk, report=on_event)
         finisher.rebuild(store, mended.harmed, machine.now())
         # Only now is it known that no file of a person's is there.
         owner.record(machine.disk, manifest=name, state=state, lineage=store.lineage, home=home)

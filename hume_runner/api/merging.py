@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hume_runner import events, wiring
 from hume_runner.api.planned import planned
+from hume_runner.api.reporting import logged
 from hume_runner.api.values import Merged
 from hume_runner.engine.merge import Desk, merged, unmeasured
 from hume_runner.errors import StateLocked
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 @frozen(kw_only=False)
 class _Homes:
     project: Project
-    warn: Callable[[str], None]
+    report: events.Report
 
     def _paths(self, shard: Shard | None) -> Paths:
         return self.project.paths if shard is None else self.project.paths.with_remote_of(shard)
@@ -42,7 +43,8 @@ class _Homes:
         return wiring.keeper(self._paths(shard), manifest, machine, lambda event: None, self._put_aside)
 
     def _put_aside(self, path: Path) -> None:
-        self.warn(f"{path}: an earlier state of this folder; the remote one went on without it, and counts")
+        told = f"{path}: an earlier state of this folder; the remote one went on without it, and counts"
+        self.report(events.Warned(message=told))
 
     def renew(self, shard: Shard, state: Path) -> None:
         paths = replace(self._paths(shard), state=state)
@@ -66,8 +68,7 @@ def merge_shards(
     states: Sequence[str | PathLike[str]],
     *,
     take_over: bool,
-    warn: Callable[[str], None],
-    on_event: events.Report = lambda event: None,
+    on_event: events.Report = logged,
 ) -> Merged:
     """Bring shards into the one state and output directory of the whole, and make what is derived. Sends nothing.
 
@@ -80,7 +81,7 @@ def merge_shards(
         now=machine.now,
         new_id=machine.new_id,
         mask=project.masker.keys,
-        homes=_Homes(project, warn),
+        homes=_Homes(project, on_event),
         home=paths.remote,
         begin=telling.begin,
         step=telling.step,
@@ -99,7 +100,7 @@ def merge_shards(
                     kept.restore(store, paths.outputs)  # no other machine could have these answers again
         on_event(events.Phase(phase="writing"))
         with guarded(paths.outputs):
-            finisher = Finisher(manifest, paths.outputs, machine.disk, warn=warn, telling=telling)
+            finisher = Finisher(manifest, paths.outputs, machine.disk, report=on_event, telling=telling)
             finisher.rebuild(store, (), machine.now())
         unsettled = kept.settle(store)
         told = Merged(

@@ -109,7 +109,8 @@ class Project:
         return wiring.endpoint(self.manifest, self.paths, self.machine, place)
 
     def place(self, cluster: Cluster, *, warn: Callable[[str], None]) -> Place:
-        """The cluster that somebody named; not connected yet. Raises: UsageError, MissingExtra."""
+        """The cluster that somebody named; not connected yet. `warn` is called in a thread of its own.
+        Raises: UsageError, MissingExtra."""
         from hume_runner.computing.choose import place_of
 
         api = self.manifest.service.api

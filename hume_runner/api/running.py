@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from hume_runner.api.control import Control
 from hume_runner.api.inputs import refuse_obstacles
 from hume_runner.api.opening import told_closed, told_twin
 from hume_runner.api.remote_state import state_of_the_whole
+from hume_runner.api.reporting import InOneThread
 from hume_runner.api.values import RunResult
 from hume_runner.computing.base import FOLDER
 from hume_runner.engine.run import RunEnded, RunOptions, run
@@ -44,7 +45,6 @@ def run_project(
     *,
     on_event: events.Report,
     control: Control,
-    warn: Callable[[str], None],
     detach: bool,
     retry_failed: bool,
     pay_again: bool,
@@ -54,17 +54,18 @@ def run_project(
     """Run to the end; see `hume_runner.run`."""
     manifest, paths, machine = project.manifest, project.paths, project.machine
     began = machine.monotonic()
+    report = InOneThread(on_event)
     for told in filter(None, (told_closed(manifest), told_twin(paths))):
-        warn(told)
+        report(events.Warned(message=told))
     refuse_obstacles(manifest, paths)
     selection = _selection(project, saved_plan)
     lacking = project.lacking_extras()
-    telling = Telling(on_event, machine.monotonic)
-    finisher = _finisher(project, selection, lacking, on_event=on_event, telling=telling, warn=warn)
+    telling = Telling(report, machine.monotonic)
+    finisher = _finisher(project, selection, lacking, report=report, telling=telling)
     around = _Around(
-        project=project, control=control, warn=warn, finisher=finisher, mirror=project.mirror(), copies=telling
+        project=project, control=control, report=report, finisher=finisher, mirror=project.mirror(), copies=telling
     )
-    place = None if cluster is None else project.place(cluster, warn=warn)
+    place = None if cluster is None else project.place(cluster, warn=report.warn)
     # Polls, searches and what is done on this machine must not wait behind transfers. One waits for each piece of work
     # at a cluster, too.
     workers = ThreadWorkers(manifest.execution.transfer_workers + 6 + (_MOST_AT_CLUSTER if place else 0))
@@ -74,7 +75,7 @@ def run_project(
                 manifest,
                 paths.state,
                 paths.outputs,
-                environment=_environment(around, endpoint, workers, on_event),
+                environment=_environment(around, endpoint, workers, report),
                 options=RunOptions(
                     detach=detach,
                     retry_failed=retry_failed,
@@ -90,10 +91,11 @@ def run_project(
     finally:
         around.close()
         workers.close()
+        report.catch_up()
     for error in around.failed:
         ended = _with_failed_copies(ended, error)
     if lacking and ended.error is None:
-        warn(_not_written(lacking))
+        report(events.Warned(message=_not_written(lacking)))
     took_s = machine.monotonic() - began
     return _result(project, ended, control.signalled or ended.exit_code, finisher, took_s)
 
@@ -103,24 +105,28 @@ def _finisher(
     selection: Selection,
     lacking: Sequence[str],
     *,
-    on_event: events.Report,
+    report: events.Report,
     telling: Telling,
-    warn: Callable[[str], None],
 ) -> Finisher:
     """Who writes the outputs, but for those that need what is `lacking`."""
     manifest, machine = project.manifest, project.machine
     of_run = OfRun(
-        tell=wiring.callback(manifest, machine, on_event),
+        tell=wiring.callback(manifest, machine, report),
         selection=selection.document(),
         traceparent=traceparent(machine.environ),
         clock=machine.now,
     )
     return Finisher(
-        _writable(manifest, lacking), project.paths.outputs, machine.disk, warn=warn, telling=telling, of_run=of_run
+        _writable(manifest, lacking),
+        project.paths.outputs,
+        machine.disk,
+        report=report,
+        telling=telling,
+        of_run=of_run,
     )
 
 
-def _environment(around: _Around, endpoint: Endpoint, workers: ThreadWorkers, on_event: events.Report) -> Environment:
+def _environment(around: _Around, endpoint: Endpoint, workers: ThreadWorkers, report: events.Report) -> Environment:
     """What the work is done with, and who is called in the course of it."""
     project = around.project
     commands = Commands(project.manifest.service.api, workers, endpoint.pacer)
@@ -128,12 +134,12 @@ def _environment(around: _Around, endpoint: Endpoint, workers: ThreadWorkers, on
         endpoint,
         project.machine,
         workers=workers,
-        report=on_event,
+        report=report,
         mask=project.masker.keys,
         on_open=around.opened,
         on_plan=around.finisher.check,
         on_loop=lambda: around.working(workers, commands),
-        keeper=wiring.keeper(project.paths, project.manifest.name, project.machine, on_event),
+        keeper=wiring.keeper(project.paths, project.manifest.name, project.machine, report),
     )
 
 
@@ -143,7 +149,7 @@ class _Around:
 
     project: Project
     control: Control
-    warn: Callable[[str], None]
+    report: events.Report
     finisher: Finisher
     mirror: Mirror | None
     copies: Telling
@@ -166,7 +172,7 @@ class _Around:
     def working(self, workers: ThreadWorkers, commands: Commands) -> None:
         """The loop takes messages from here on, and the state is locked."""
         self.control.open(lambda exit_code, name: workers.post(Interrupt(exit_code, name)))
-        if (listener := listening(self.project.paths.state, commands, self.warn)) is not None:
+        if (listener := listening(self.project.paths.state, commands, self.report)) is not None:
             self.listeners.append(listener)
 
     def close(self) -> None:
@@ -191,7 +197,7 @@ class _Around:
         except (StoreError, UsageError) as error:
             self.failed.append(error)
             place = self.project.manifest.outputs.remote
-            self.warn(f"not all outputs are in {place}: {error}; the next run copies the rest")
+            self.report(events.Warned(message=f"not all outputs are in {place}: {error}; the next run copies the rest"))
             finisher(store, _with_failed_copies(ended, error))
         if control.signalled:
             finisher(store, replace(ended, exit_code=control.signalled))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hume_runner import events
 from hume_runner.api.rebuilding import Answers, record_made
+from hume_runner.api.reporting import logged
 from hume_runner.api.values import ManifestLike
 from hume_runner.aside import folder_below
 from hume_runner.errors import UsageError
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from hume_runner.results.intervals import ManifestSays
     from hume_runner.results.sinks import Format
 
-_LOG = logging.getLogger("hume_runner")
-
 
 @frozen
 class MadeTables:
@@ -43,16 +42,16 @@ def make_tables(
     out: str | PathLike[str] | None = None,
     format: Format = "parquet",
     options: TableOptions = PLAIN,
-    warn: Callable[[str], None] = _LOG.warning,
+    on_event: events.Report = logged,
 ) -> MadeTables:
     """Write them into `out`, without it into `tables` of the output directory, where they are recorded as a run's.
 
-    `answers` may be a manifest, for its own. `warn` is told of events without a source, and of files there that are
-    left as they are; without it they are logged. Raises: UsageError, where something else is in the way; MissingExtra,
-    ManifestError, SourceError, ResultsError.
+    `answers` may be a manifest, for its own. `on_event` is warned of events without a source, and of files there that
+    are left as they are; without it that is logged. Raises: UsageError, where something else is in the way;
+    MissingExtra, ManifestError, SourceError, ResultsError.
     """
     answers, place = Answers.given(answers), None if out is None else Path(out)
-    says = _said(answers, None if place is None else place / f"items.{format}", warn)
+    says = _said(answers, None if place is None else place / f"items.{format}", on_event)
     here, known = answers.directory, answers.of_state
     folder = place if place is not None else folder_below(here, "tables")
     own = known if known is not None and resolved(folder) == resolved(here / "tables") else None
@@ -68,7 +67,7 @@ def make_tables(
     def leave(path: Path) -> None:
         # What an earlier call wrote goes when these are recorded, if it is still what was written.
         if own is None or not own.knows(f"tables/{path.name}"):
-            warn(f"{path}: none of these tables, left as it is")
+            on_event(events.Warned(message=f"{path}: none of these tables, left as it is"))
 
     unread: list[str] = []
     written = write_tables(
@@ -92,12 +91,12 @@ def make_psych_ds(
     *,
     out: str | PathLike[str] | None = None,
     options: TableOptions = PLAIN,
-    warn: Callable[[str], None] = _LOG.warning,
+    on_event: events.Report = logged,
 ) -> MadeTables:
     """Write a Psych-DS dataset, CSV and its description, into `out`: a folder of its own, which has to be named. Raises
     as `make_tables`."""
     answers, place = Answers.given(answers), None if out is None else Path(out)
-    says = _said(answers, None if place is None else place / "dataset_description.json", warn)
+    says = _said(answers, None if place is None else place / "dataset_description.json", on_event)
     need_pyarrow("tables", "writing tables")
     from hume_runner.results.package.psych_ds import write_psych_ds
     from hume_runner.results.package.write import describe
@@ -110,12 +109,12 @@ def make_psych_ds(
     return MadeTables(paths=written, unread=(*unread, *answers.unread))
 
 
-def _said(answers: Answers, written: Path | None, warn: Callable[[str], None]) -> ManifestSays:
+def _said(answers: Answers, written: Path | None, report: events.Report) -> ManifestSays:
     """What the manifest says for tables. Raises: UsageError where it would find what is `written`, and a run would
     measure that."""
     if written is not None:
         answers.refuse_found(written, hint="choose another --out")
     says = answers.says()
     for told in without_rows(says.intervals, (item.id for item in answers.results.items())):
-        warn(told)
+        report(events.Warned(message=told))
     return says

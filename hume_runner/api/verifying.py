@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from hume_runner import events
 from hume_runner.api.mending import repair as repair_outputs
 from hume_runner.api.project import Project
+from hume_runner.api.reporting import logged
 from hume_runner.api.values import JobSaid, ManifestLike, Verified
 from hume_runner.errors import HumeRunnerError
 from hume_runner.results.audit import RemoteSays, compare_remote
@@ -72,15 +72,15 @@ def verify(
 ) -> Verified:
     """Compare outputs with the hashes in the state; with `repair`, fetch again first what costs nothing to have, and
     make again what is derived. With `remote`, ask the service about every job that it took as well, but for one that
-    measures on this machine; `exit_code` is 3 as well where it says something else than the state.
+    measures on this machine; `exit_code` is 3 as well where it says something else than the state. `on_event` gets what
+    the repair tells; without it, what is worth knowing is logged as a warning.
     Raises: ManifestError, UsageError if nothing ever ran, StateError; with `remote` what keeps the service from being
     asked: ApiError, ServiceRefused, MissingExtra."""
     project = Project.open(manifest, output_dir=output_dir, state=state, endpoint=endpoint, shard=shard)
     project.need_state("there is nothing to verify yet")
     failed = None
     if repair:
-        warn = logging.getLogger("hume_runner").warning
-        failed = repair_outputs(project, on_event=on_event or (lambda event: None), warn=warn)
+        failed = repair_outputs(project, on_event=on_event or logged)
     tally = Tally()
     wrong: list[Checked] = []
     for checked in checked_files(project):

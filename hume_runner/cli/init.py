@@ -9,6 +9,7 @@ from pathlib import Path
 from hume_runner.amounts import counted
 from hume_runner.api.beginning import Begun, apis, begin, labels_fault, propose, usual_api
 from hume_runner.cli.console import Console
+from hume_runner.cli.progress import warnings_to
 from hume_runner.errors import ManifestError, SourceError, UsageError
 
 
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if out is None:
         console.out.write(proposed.text)
         return 0
-    return _tell(begin(out, proposed, warn=console.warning), console)
+    return _tell(begin(out, proposed, on_event=warnings_to(console)), console)
 
 
 def _pattern(text: str) -> str:

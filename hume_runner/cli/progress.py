@@ -98,12 +98,15 @@ class RunProgress:
         *,
         here: bool = False,
         metrics: Metrics | None = None,
+        warn: Callable[[str], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`here`: it is measured on this machine, and nothing is submitted to anybody. `metrics` hear of it as well."""
+        """`here`: it is measured on this machine, and nothing is submitted to anybody. `metrics` hear of it as well.
+        `warn` says a warning, in place of the console."""
         self._metrics = metrics
         self._here = here
         self._console = console
+        self._warn = console.warning if warn is None else warn
         self._name = name
         self._clock = clock
         self._began = clock()
@@ -147,6 +150,9 @@ class RunProgress:
 
     def __call__(self, event: events.Event) -> None:
         """One event of the engine."""
+        if isinstance(event, events.Warned):
+            self._warn(event.message)
+            return
         self._shown.hear(event, self._clock())
         if self._metrics is not None:
             self._metrics.event(event)
@@ -227,6 +233,16 @@ class RunProgress:
         if now >= self._line_at:
             self._line_at = now + min(_RAREST_S, max(_FIRST_S, (now - self._began) / 4))
             self._console.note(self._shown.line(now))
+
+
+def warnings_to(console: Console) -> events.Report:
+    """What hears a command that is no run, which tells of nothing else."""
+
+    def hear(event: events.Event) -> None:
+        if isinstance(event, events.Warned):
+            console.warning(event.message)
+
+    return hear
 
 
 def _are(items: int) -> str:

@@ -162,7 +162,6 @@ def _run_one(
                 project,
                 on_event=progress,
                 control=console.mailbox,
-                warn=console.warning,
                 detach=args.detach,
                 retry_failed=args.retry_failed,
                 pay_again=args.pay_again,

@@ -61,8 +61,8 @@ def _merge(args: argparse.Namespace, found: Project, console: Console) -> int:
     from hume_runner.api.merging import merge_shards
     from hume_runner.cli.progress import RunProgress
 
-    with RunProgress(console, found.manifest.name, here=found.here) as progress:
-        merged = merge_shards(found, args.states, take_over=args.take_over, warn=console.error, on_event=progress)
+    with RunProgress(console, found.manifest.name, here=found.here, warn=console.error) as progress:
+        merged = merge_shards(found, args.states, take_over=args.take_over, on_event=progress)
     if console.json:
         console.counts = merged.items
         console.event(

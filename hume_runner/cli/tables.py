@@ -43,14 +43,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     from hume_runner.api.tables import make_psych_ds, make_tables
+    from hume_runner.cli.progress import warnings_to
 
     out = Path(args.out) if args.out else None
     answers = answers_of(args, console, "tables", place=out, needs="DIR", example="tables")
     options = TableOptions(long=args.long, labels=args.labels, bom=args.bom, above=args.above)
+    hears = warnings_to(console)
     if args.psych_ds:
-        made = make_psych_ds(answers, out=out, options=options, warn=console.warning)
+        made = make_psych_ds(answers, out=out, options=options, on_event=hears)
     else:
-        made = make_tables(answers, out=out, format=args.format, options=options, warn=console.warning)
+        made = make_tables(answers, out=out, format=args.format, options=options, on_event=hears)
     if console.json:
         console.event("tables", files=[str(path) for path in made.paths], unread=list(made.unread))
     else:

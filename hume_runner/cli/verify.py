@@ -95,8 +95,8 @@ def _repair(project: Project, console: Console) -> tuple[HumeRunnerError | None,
     from hume_runner.api.mending import repair
     from hume_runner.cli.progress import RunProgress
 
-    with RunProgress(console, project.manifest.name) as progress:
-        failed = repair(project, on_event=progress, warn=console.error)
+    with RunProgress(console, project.manifest.name, warn=console.error) as progress:
+        failed = repair(project, on_event=progress)
         return failed, failed is not None and progress.has_said(str(failed))
 
 

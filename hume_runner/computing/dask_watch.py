@@ -41,7 +41,8 @@ class Watch:
 
     `executor` is Dask's of the workers that are fit now, None while nobody is; `error` is what ends the run. `wait_s`:
     how long a run waits for a scheduler that went away or is silent, and for a worker. `answer_s`: how long an answer
-    of the scheduler may take where nothing is wrong. `warn` takes what people should know.
+    of the scheduler may take where nothing is wrong. `warn` takes what people should know,
+    in the thread that watches.
     """
 
     def __init__(

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from hume_runner import installing
+from hume_runner import events, installing
 from hume_runner._version import __version__
 from hume_runner.aside import folder_below
 from hume_runner.errors import HumeRunnerError, MissingExtra, NoKey, refuse_scarce
@@ -89,16 +89,16 @@ class Finisher:
         outputs: Path,
         disk: Disk,
         *,
-        warn: Callable[[str], None],
+        report: events.Report,
         telling: Telling | None = None,
         of_run: OfRun | None = None,
     ) -> None:
-        """`telling` hears what is being written."""
+        """`report` is warned of what is wrong with outputs; `telling` hears what is being written."""
         self._manifest = manifest
         self._says = ManifestSays.of(manifest)
         self._outputs = outputs
         self._disk = disk
-        self._warn = warn
+        self._report = report
         self._telling = telling or Telling(lambda event: None, lambda: 0.0)
         self._of_run = of_run or OfRun()
         self._run: Mapping[str, Any] = {}
@@ -122,6 +122,9 @@ class Finisher:
         if intervals.by_item:
             for told in check_sources(intervals, planned.absent(intervals.by_item), planned.ids):
                 self._warn(told)
+
+    def _warn(self, message: str) -> None:
+        self._report(events.Warned(message=message))
 
     def __call__(self, store: Store, ended: Ended) -> None:
         """Write results, tables and report where they are due, and `run.json` last."""

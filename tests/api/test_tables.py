@@ -17,7 +17,7 @@ from tests.api.conftest import TEXTS, written
 
 
 def test_tables_in_their_place_are_outputs_of_the_study(study: Project) -> None:
-    made = make_tables(Answers.of(study), out=None, format="csv", warn=pytest.fail)
+    made = make_tables(Answers.of(study), out=None, format="csv", on_event=pytest.fail)
     assert {path.parent for path in made.paths} == {study.paths.outputs / "tables"}
     assert made.unread == ()
     with (study.paths.outputs / "tables" / "items.csv").open(encoding="utf-8", newline="") as file:
@@ -35,7 +35,7 @@ def test_a_manifest_may_be_named_instead_of_its_answers(study: Project, tmp_path
 
 def test_tables_elsewhere_are_as_they_were_asked_for_and_nobody_records_them(study: Project, tmp_path: Path) -> None:
     made = make_tables(
-        Answers.of(study), out=tmp_path / "mine", format="jsonl", options=TableOptions(long=True), warn=pytest.fail
+        Answers.of(study), out=tmp_path / "mine", format="jsonl", options=TableOptions(long=True), on_event=pytest.fail
     )
     assert {path.parent for path in made.paths} == {tmp_path / "mine"}
     assert any(path.stem.endswith("_long") for path in made.paths)
@@ -48,7 +48,7 @@ def test_what_others_wrote_stays(study: Project, tmp_path: Path) -> None:
     (place / "items.csv").write_text("mine\n")
     (place / "more.csv").write_text("mine as well\n")
     with pytest.raises(UsageError, match="did not write it"):
-        make_tables(Answers.of(study), out=place, format="csv", warn=print)
+        make_tables(Answers.of(study), out=place, format="csv", on_event=print)
     assert sorted(path.name for path in place.iterdir()) == ["items.csv", "more.csv"]
 
 
@@ -57,15 +57,15 @@ def test_answers_that_no_manifest_knows_become_tables(tmp_path: Path) -> None:
     notes: list[str] = []
     answers = Answers.in_files([ran.outputs / "raw"], tmp_path / "loose", note=notes.append)
     assert answers.project is None
-    made = make_tables(answers, out=tmp_path / "loose", format="csv", warn=pytest.fail)
+    made = make_tables(answers, out=tmp_path / "loose", format="csv", on_event=pytest.fail)
     assert {path.parent for path in made.paths} == {tmp_path / "loose"}
     assert notes
 
 
 def test_a_dataset_is_a_folder_that_has_to_be_named(study: Project, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="a folder of its own"):
-        make_psych_ds(Answers.of(study), out=None, warn=pytest.fail)
-    made = make_psych_ds(Answers.of(study), out=tmp_path / "dataset", warn=pytest.fail)
+        make_psych_ds(Answers.of(study), out=None, on_event=pytest.fail)
+    made = make_psych_ds(Answers.of(study), out=tmp_path / "dataset", on_event=pytest.fail)
     assert made.paths[0] == tmp_path / "dataset" / "dataset_description.json"
 
 
@@ -79,4 +79,4 @@ def test_a_dataset_goes_nowhere_where_a_run_would_measure_it(tmp_path: Path) -> 
     (tmp_path / "media" / "a.wav").write_bytes(b"RIFF")
     hume_runner.run(manifest)
     with pytest.raises(UsageError, match=r"dataset_description\.json: .* finds it"):
-        make_psych_ds(Answers.of(Project.open(manifest)), out=tmp_path / "media" / "set", warn=print)
+        make_psych_ds(Answers.of(Project.open(manifest)), out=tmp_path / "media" / "set", on_event=print)

@@ -46,6 +46,18 @@ def test_programs_are_told_every_ten_seconds_at_the_most() -> None:
     assert 300 < told.count("counted") <= 360
 
 
+def test_a_warning_is_a_line_for_people_also_when_it_is_quiet_and_one_for_programs() -> None:
+    out, err = io.StringIO(), io.StringIO()
+    console = Console(out=out, err=err)
+    console.json = console.quiet = True
+    console.begin("run", manifests=[])
+    with RunProgress(console, "study", clock=FakeClock(0.0)) as progress:
+        progress(events.Warned(message="left as it is"))
+    assert err.getvalue() == "left as it is\n"
+    told = json.loads(out.getvalue().splitlines()[-1])
+    assert (told["event"], told["message"]) == ("warning", "left as it is")
+
+
 def test_whoever_wants_quiet_hears_of_no_progress() -> None:
     err = io.StringIO()
     console = Console(out=io.StringIO(), err=err)

@@ -449,7 +449,7 @@ seed = folder / "seed"
 def merge(place, disk):
     machine = Machine(disk=disk, environ={}, settings=Settings())
     project = Project.open(seed / "manifest.yaml", output_dir=place, machine=machine)
-    merge_shards(project, [place / "shards" / "1-of-2", place / "shards" / "2-of-2"], take_over=False, warn=print)
+    merge_shards(project, [place / "shards" / "1-of-2", place / "shards" / "2-of-2"], take_over=False, on_event=print)
 
 def in_child(act):
     pid = os.fork()
@@ -540,7 +540,7 @@ def test_a_merge_tells_how_far_it_is(texts: Project) -> None:
     shards = run_all(texts, of=2)
     told: list[events.Event] = []
     found = api.Project.open(texts.write())
-    merge_shards(found, shards, take_over=False, warn=print, on_event=told.append)
+    merge_shards(found, shards, take_over=False, on_event=told.append)
     assert [event.phase for event in told if isinstance(event, events.Phase)] == ["merging", "planning", "writing"]
     begun = [event for event in told if isinstance(event, events.Writing) and event.done == 0]
     assert [event.what for event in begun] == [

@@ -69,7 +69,6 @@ class Study:
             project,
             on_event=options.pop("on_event", told.append),
             control=options.pop("control", hume_runner.Cancel()),
-            warn=told.append,
             **_PLAIN | options,
         )
 

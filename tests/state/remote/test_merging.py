@@ -182,7 +182,7 @@ from tests.state.remote.machines import QUICK
 
 manifest, at, *parts = sys.argv[1:]
 machine = Machine(disk=KillingDisk(int(at), "after"), environ={}, settings=QUICK)
-merge_shards(Project.open(manifest, machine=machine), parts, take_over=False, warn=print)
+merge_shards(Project.open(manifest, machine=machine), parts, take_over=False, on_event=print)
 """
 
 

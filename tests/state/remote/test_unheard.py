@@ -183,7 +183,7 @@ def test_a_take_over_that_ends_among_its_shards_goes_on_with_the_same_command(
         assert ended.code == 1
     whole = Project.open(manifest, machine=on(FailsAt("facts", full(), nth=nth)))
     with pytest.raises(NoRoom):
-        merge_shards(whole, parts(study, "a"), take_over=True, warn=print)
+        merge_shards(whole, parts(study, "a"), take_over=True, on_event=print)
     merged = call("state", "merge", manifest, *parts(study, "a"), "--take-over")
     assert merged.code == 0, merged.err
     ran = call("run", manifest)
