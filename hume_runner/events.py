@@ -384,6 +384,8 @@ class Counted(Event):
     name: ClassVar[str] = "counted"
     items: Mapping[str, int]
     jobs: Mapping[str, int]
+    # Once, when the work is over: those of the result. `--json` has them in `done`.
+    final: bool = field(default=False, metadata=_QUIET)
 
 
 @frozen

@@ -63,6 +63,16 @@ def test_a_mapping_is_planned_run_looked_at_and_verified(folder: Path) -> None:
     assert again.requests == {}
 
 
+def test_the_last_counts_that_are_told_are_those_of_the_result(folder: Path) -> None:
+    told: list[events.Event] = []
+    for _ in range(2):  # the second run has nothing to do
+        result = hume_runner.run(members(), on_event=told.append)
+        last = [event for event in told if isinstance(event, events.Counted)][-1]
+        assert (last.items, last.jobs, last.final) == (result.counts.items, result.counts.jobs, True)
+        assert last.items["done"] == 2
+        told.clear()
+
+
 @pytest.mark.parametrize("heard", [True, False], ids=["on_event", "no on_event"])
 def test_what_is_worth_knowing_is_an_event_and_without_on_event_a_log_record(
     folder: Path, caplog: pytest.LogCaptureFixture, heard: bool

@@ -153,6 +153,8 @@ class RunProgress:
         if isinstance(event, events.Warned):
             self._warn(event.message)
             return
+        if isinstance(event, events.Counted) and event.final:
+            return  # the command has the result, and tells it at its end
         self._shown.hear(event, self._clock())
         if self._metrics is not None:
             self._metrics.event(event)

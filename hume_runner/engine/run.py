@@ -130,6 +130,7 @@ def run(
             plan=summary,
             harmed=mended.harmed,
         )
+        env.report(events.Counted(items=result.counts.items, jobs=result.counts.jobs, final=True))
         _phase("writing", env, opened.lock)
         with guarded(outputs):
             finish(store, result)

@@ -39,7 +39,7 @@ def told(
 
 
 class Telling:
-    """Tells of the loop: counts from the state, and what goes on.
+    """Tells of the loop: counts from the state, and what goes on. The last counts are told with the result, by the run.
 
     `traffic` gives bytes (sent, received) so far; `here`: a submission is measured on this machine.
     """

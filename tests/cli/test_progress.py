@@ -46,6 +46,16 @@ def test_programs_are_told_every_ten_seconds_at_the_most() -> None:
     assert 300 < told.count("counted") <= 360
 
 
+def test_the_counts_of_the_end_are_left_to_the_end() -> None:
+    out, err, clock = io.StringIO(), io.StringIO(), FakeClock(0.0)
+    console = Console(out=out, err=err)
+    console.json = True
+    with RunProgress(console, "study", clock=clock) as progress:
+        clock.now += 3600
+        progress(events.Counted(items=ITEMS, jobs=JOBS, final=True))
+    assert out.getvalue() + err.getvalue() == ""
+
+
 def test_a_warning_is_a_line_for_people_also_when_it_is_quiet_and_one_for_programs() -> None:
     out, err = io.StringIO(), io.StringIO()
     console = Console(out=out, err=err)
