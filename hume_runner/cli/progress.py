@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hume_runner import events
 from hume_runner.amounts import counted, seconds_text
 from hume_runner.cli.run_shown import RunShown
+from hume_runner.cli.told_errors import without_secrets
 from hume_runner.settings import mask_secrets
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ class RunProgress:
             told = {name: value for name, value in events.document(event).items() if value not in ("", None)}
             self._console.record("event", f"{event.name} {json.dumps(told, ensure_ascii=False, default=dict)}")
         if self._console.json:
-            self._console.event(event.name, **_shown(events.document(event)))
+            self._console.event(event.name, **without_secrets(events.document(event)))
 
     def _planned(self, event: events.Planned) -> None:
         if not event.unfinished:
@@ -268,7 +269,3 @@ def _of_interrupt(facts: dict[str, Any]) -> dict[str, Any]:
         "price": price,
         "again": again,
     }
-
-
-def _shown(facts: dict[str, Any]) -> dict[str, Any]:
-    return {name: mask_secrets(value) if isinstance(value, str) else value for name, value in facts.items()}
