@@ -278,8 +278,11 @@ def test_expected_errors_have_a_next_step(folder: Path) -> None:
     assert caught.value.exit_code == 64
 
 
-# What the commands may take from below the facade, all of it values and words: from `settings` what keeps secrets out.
-LEAVES = frozenset("_version amounts aside errors events guests installing regular_files settings spelling".split())
+# What the commands may take from below the facade, all of it values and words: from `settings` what keeps secrets out,
+# `frozen` for their lines of JSON.
+LEAVES = frozenset(
+    "_version amounts aside errors events frozen guests installing regular_files settings spelling".split()
+)
 OF_SETTINGS = {"Masker", "mask_secrets", "masked_url", "traceparent"}
 
 

@@ -19,6 +19,8 @@ from hume_runner.state.shards import note_shard
 if TYPE_CHECKING:
     from hume_runner.api.project import Project
 
+__all__ = ["Adopted", "adopt"]
+
 
 def adopt(project: Project, names: Sequence[str], *, simulated: bool | None = None) -> Iterator[Adopted]:
     """Bring jobs under the manifest's state, planning it first where that never happened; one by one. `names`: ids

@@ -9,8 +9,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hume_runner.control.address import socket_of
 from hume_runner import events
+from hume_runner.control.address import socket_of
 from hume_runner.errors import UsageError
 from hume_runner.manifest.published import foreign_to, schema
 

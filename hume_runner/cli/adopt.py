@@ -3,11 +3,44 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 from hume_runner.amounts import counted
 from hume_runner.cli.console import Console
+from hume_runner.cli.lines import Line
 from hume_runner.cli.main import print_error
 from hume_runner.cli.manifests import project, shard_flag
+from hume_runner.frozen import frozen
+
+if TYPE_CHECKING:
+    from hume_runner.api.adopting import Adopted as Found
+
+
+@frozen
+class Adopted(Line):
+    """A job that was started elsewhere is under this state."""
+
+    event: ClassVar[str] = "adopted"
+    remote_id: str
+    job: int
+    items: int
+    unmatched: int
+    why: str
+    lacks: int
+    lacking: Sequence[str]
+
+
+@frozen
+class Skipped(Line):
+    """A job was not adopted."""
+
+    event: ClassVar[str] = "skipped"
+    remote_id: str
+    job: None = None
+    items: int
+    unmatched: int
+    why: str
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -50,15 +83,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
             code = code or one.error.exit_code
             print_error(one.error, console)
         if console.json:
-            console.event(
-                "adopted" if one.job is not None else "skipped",
-                remote_id=one.remote_id,
-                job=one.job,
-                items=one.items,
-                unmatched=one.unmatched,
-                why=one.why,
-                **({"lacks": one.lacks, "lacking": list(one.lacking)} if one.job is not None else {}),
-            )
+            console.event(_line(one))
         elif one.job is not None:
             rest = f"; {one.unmatched} of its sources are not waited for here" if one.unmatched else ""
             if one.lacks:
@@ -81,3 +106,17 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if took:
         console.note(f"next: hume-runner run {args.manifest}")
     return code
+
+
+def _line(one: Found) -> Line:
+    if one.job is None:
+        return Skipped(remote_id=one.remote_id, items=one.items, unmatched=one.unmatched, why=one.why)
+    return Adopted(
+        remote_id=one.remote_id,
+        job=one.job,
+        items=one.items,
+        unmatched=one.unmatched,
+        why=one.why,
+        lacks=one.lacks,
+        lacking=list(one.lacking),
+    )

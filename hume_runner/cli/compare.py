@@ -3,10 +3,31 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, ClassVar
 
 from hume_runner.cli.console import Console
+from hume_runner.cli.lines import Line
 from hume_runner.errors import UsageError
+from hume_runner.frozen import frozen
+
+
+@frozen
+class Compared(Line):
+    """Two results side by side: the document that `--out` writes as JSON, and where it was written."""
+
+    event: ClassVar[str] = "compare"
+    a: Mapping[str, Any]
+    b: Mapping[str, Any]
+    simulated: bool
+    differences: Sequence[str]
+    items: Mapping[str, Any]
+    unmatched: Sequence[Mapping[str, Any]]
+    tables: Sequence[Mapping[str, Any]]
+    columns: Sequence[Mapping[str, Any]]
+    unread: Sequence[str]
+    file: str | None
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +66,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     found = comparing.compare(args.a, args.b, pairs=args.pairs, even_simulated=args.even_simulated)
     written = None if out is None else comparing.write_file(found, out)
     if console.json:
-        console.event("compare", **comparing.document(found), file=str(written) if written else None)
+        console.event(Compared(**comparing.document(found), file=str(written) if written else None))
         console.counts = {
             "matched": found.matched,
             "compared": found.compared,

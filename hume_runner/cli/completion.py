@@ -12,9 +12,11 @@ import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from hume_runner.cli.console import Console
+from hume_runner.cli.lines import Line
+from hume_runner.frozen import frozen
 
 _SHELLS = ("bash", "zsh", "fish")
 _WORDS = Path(__file__).with_name("completions.json")
@@ -25,6 +27,15 @@ _WORDS = Path(__file__).with_name("completions.json")
 Words = Mapping[str, Any]
 
 
+@frozen
+class Script(Line):
+    """A script for a shell."""
+
+    event: ClassVar[str] = "completion"
+    shell: str
+    script: str
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("shell", choices=_SHELLS)
 
@@ -32,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     text = script(args.shell, json.loads(_WORDS.read_text(encoding="utf-8")))
     if console.json:
-        console.event("completion", shell=args.shell, script=text)
+        console.event(Script(shell=args.shell, script=text))
     else:
         console.out.write(text)
     return 0

@@ -18,7 +18,9 @@ from hume_runner.cli.streams import SafeStream, Writer
 
 if TYPE_CHECKING:
     from hume_runner.cli.drawing import Drawing
+    from hume_runner.cli.lines import Line
     from hume_runner.cli.log_file import LogFile
+    from hume_runner.events import Event
     from hume_runner.settings import Masker
 
 SCHEMA = 1
@@ -52,9 +54,10 @@ class Console:
         # Whether the manifest keeps its state elsewhere than in its output directory.
         self.state_is_apart = False
         self.counts: Mapping[str, int] = {}
-        self.ending: dict[str, Any] = {}
+        self.ending: Mapping[str, str | None] = {}
         self._errors: list[dict[str, Any]] = []
-        self._begun: dict[str, Any] | None = None
+        self._begun = False
+        self._begun_with: str | None = None
         self._advice: tuple[re.Pattern[str], list[str], list[str], list[str]] | None = None
         self.mailbox = Mailbox()
         self._drawing: Drawing | None = None
@@ -173,31 +176,43 @@ class Console:
 
     # -- what a machine reads
 
-    def begin(self, command: str, /, **given: Any) -> None:
+    def begin(self, command: str, /, *, manifests: Sequence[str], places: Sequence[str] | None = None) -> None:
         """A command begins, and was given this: the first line of `--json`."""
         self.record("begin", f"hume-runner {__version__}: {command}")
-        if self.json and self._begun is None:
-            self._begun = {"manifest": self.manifest}
-            self.event("launch", command=command, version=__version__, **given)
+        if self.json and not self._begun:
+            from hume_runner.cli.lines import ABSENT, Launch
+
+            self._begun, self._begun_with = True, self.manifest
+            given = ABSENT if places is None else places
+            self.event(Launch(command=command, version=__version__, manifests=manifests, places=given))
 
     def end(self, exit_code: int) -> None:
         """The last line of `--json`: where it is missing, the command broke off."""
         self.record("end", f"exit code {exit_code}")
-        if self._begun is None:
+        if not self._begun:
             return
-        more = {**self.ending, **({"errors": self._errors} if self._errors else {})}
-        self.event("done", **self._begun, exit_code=exit_code, counts=dict(self.counts), **more)
-        self._begun = None
+        from hume_runner.cli.lines import ABSENT, Done
 
-    def event(self, name: str, /, **members: Any) -> None:
-        """One line of `--json`: an object with the members that every event has first."""
-        self.out.write(json.dumps(self._event(name, members), ensure_ascii=False) + "\n")
+        self.event(
+            Done(
+                manifest=self._begun_with,
+                exit_code=exit_code,
+                counts=dict(self.counts),
+                path=self.ending.get("path", ABSENT),
+                errors=self._errors or ABSENT,
+            )
+        )
+        self._begun = False
+
+    def event(self, told: Line | Event) -> None:
+        """One line of `--json`: an object with the members that every line has first."""
+        self.out.write(self._line(told) + "\n")
         self.out.flush()
 
     @contextmanager
-    def streamed_event(self, name: str, /, **members: Any) -> Iterator[Writer]:
-        """An event that is too long to be held: the block writes the rest of its members, each as `, "name": value`."""
-        self.out.write(json.dumps(self._event(name, members), ensure_ascii=False)[:-1])
+    def streamed_event(self, told: Line) -> Iterator[Writer]:
+        """A line that is too long to be held: the block writes the rest of its members, each as `, "name": value`."""
+        self.out.write(self._line(told)[:-1])
         whole = ""
         try:
             yield self.out
@@ -206,10 +221,13 @@ class Console:
             self.out.write(f"{whole}\n")
             self.out.flush()
 
-    def _event(self, name: str, members: Mapping[str, Any]) -> dict[str, Any]:
+    def _line(self, told: Line | Event) -> str:
+        from hume_runner.cli.lines import named
+
+        name, members = named(told)
         trace = {"traceparent": self.traceparent} if self.traceparent else {}
-        told = {"schema": SCHEMA, "event": name, "at": _now(), "manifest": self.manifest, **trace, **members}
-        return self._typed(told)
+        first = {"schema": SCHEMA, "event": name, "at": _now(), "manifest": self.manifest, **trace}
+        return json.dumps(self._typed({**first, **members}), ensure_ascii=False)
 
     def _typed(self, members: Mapping[str, Any]) -> dict[str, Any]:
         """The same with the commands that it names as they can be typed."""
@@ -246,8 +264,10 @@ class Console:
     def warning(self, text: str) -> None:
         """What is worth knowing and ends nothing; programs are told as well."""
         self.error(text)
-        if self._begun is not None:
-            self.event("warning", message=self.masked(text))
+        if self._begun:
+            from hume_runner.events import Warned
+
+            self.event(Warned(message=self.masked(text)))
 
     def record(self, level: str, text: str) -> None:
         """A line for the log file alone."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from hume_runner.cli.console import Console
+from hume_runner.cli.lines import Line
 from hume_runner.cli.manifests import project, shard_flag
 from hume_runner.errors import UsageError
+from hume_runner.frozen import frozen
 
 _ACTIONS = ("status", "pause", "resume", "drain", "set")
 # What people type for one of these, and looks like none of them.
@@ -20,6 +22,15 @@ MEANT = {
     **dict.fromkeys(("hold", "wait", "suspend", "halt"), "pause"),
     **dict.fromkeys(("info", "show", "state", "ping"), "status"),
 }
+
+
+@frozen
+class Answered(Line):
+    """A run was talked to; `run`: what it said of itself."""
+
+    event: ClassVar[str] = "ctl"
+    action: str
+    run: Mapping[str, Any]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +56,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         raise UsageError("ctl: KEY=VALUE goes with set, and set with KEY=VALUE", hint="hume-runner ctl --help")
     told = ask_run(project(args, console), args.action, args.settings)
     if console.json:
-        console.event("ctl", action=args.action, run=told)
+        console.event(Answered(action=args.action, run=told))
     else:
         console.result(_words(told))
     return 0

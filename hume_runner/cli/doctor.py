@@ -3,13 +3,37 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from hume_runner.amounts import counted
 from hume_runner.cli.console import Console
+from hume_runner.cli.lines import Line
+from hume_runner.frozen import frozen
 
 if TYPE_CHECKING:
     from hume_runner.api.doctor import Finding
+
+
+@frozen
+class Looked(Line):
+    """One thing that was looked at."""
+
+    event: ClassVar[str] = "check"
+    name: str
+    status: str
+    message: str
+    next: str | None
+
+
+@frozen
+class Judged(Line):
+    """Whether all is ready, and how many checks say what."""
+
+    event: ClassVar[str] = "doctor"
+    ready: bool
+    ok: int
+    note: int
+    problem: int
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +52,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         _show(finding, console)
     console.counts = counts
     if console.json:
-        console.event("doctor", ready=exit_code == 0, **counts)
+        console.event(Judged(ready=exit_code == 0, **counts))
     elif exit_code:
         console.note(counted(counts["problem"], "problem"))
     return exit_code
@@ -36,8 +60,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 def _show(finding: Finding, console: Console) -> None:
     if console.json:
-        facts = {"name": finding.name, "status": finding.mark, "message": finding.message, "next": finding.hint or None}
-        console.event("check", **facts)
+        hint = finding.hint or None
+        console.event(Looked(name=finding.name, status=finding.mark, message=finding.message, next=hint))
         return
     if console.quiet and finding.mark != "problem":
         return

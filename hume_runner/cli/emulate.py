@@ -7,11 +7,23 @@ import json
 import signal
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import ClassVar
 
 from hume_runner.cli.console import Console
+from hume_runner.cli.lines import Line
+from hume_runner.frozen import frozen
 
 # A signal that the system hands to another thread wakes nobody who waits for good.
 _LOOK_S = 1.0
+
+
+@frozen
+class Listening(Line):
+    """The stand-in accepts connections."""
+
+    event: ClassVar[str] = "emulate"
+    url: str
+    api_key: str
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +59,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         with emulator:
             # This line is a contract of its own, so it carries no schema number.
             if console.json:
-                console.event("emulate", url=emulator.url, api_key=emulator.api_key)
+                console.event(Listening(url=emulator.url, api_key=emulator.api_key))
             else:
                 console.out.write(json.dumps({"url": emulator.url, "api_key": emulator.api_key}) + "\n")
                 console.out.flush()

@@ -222,7 +222,7 @@ def _command(argv: Sequence[str], console: Console, machine: Machine | None) -> 
         if args.log_file:
             _open_log(args, manifests, console)
         console.traceparent = _trace(machine)
-        given: dict[str, object] = module.given(args) if hasattr(module, "given") else {}
+        given: dict[str, list[str]] = module.given(args) if hasattr(module, "given") else {}
         console.begin(_named(command, args), manifests=manifests, **given)
         if console.traceparent is None and _environ(machine).get("TRACEPARENT"):
             console.warning("TRACEPARENT is not valid and is ignored: it has to be as W3C Trace Context writes it")

@@ -8,16 +8,37 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from hume_runner.api.migrating import TARGETS, migrate
 from hume_runner.cli.console import Console
+from hume_runner.cli.lines import Line
 from hume_runner.errors import UsageError
+from hume_runner.frozen import frozen
 
 if TYPE_CHECKING:
     from hume_runner.api import Migrated
 
 _TITLES = {"changed": "changed", "none": "no equivalent, left out"}
+
+
+@frozen
+class Member(Line):
+    """What became of one member of the old manifest."""
+
+    event: ClassVar[str] = "member"
+    member: str
+    verdict: str
+    becomes: str
+    why: str
+
+
+@frozen
+class NewManifest(Line):
+    """The new manifest, where no --out names a file for it."""
+
+    event: ClassVar[str] = "manifest"
+    text: str
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -48,9 +69,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 def _events(migrated: Migrated, out: Path | None, console: Console) -> None:
     for note in migrated.notes:
-        console.event("member", **asdict(note))
+        console.event(Member(**asdict(note)))
     if out is None:
-        console.event("manifest", text=migrated.text)
+        console.event(NewManifest(text=migrated.text))
     counts = Counter(note.verdict for note in migrated.notes)
     console.counts = {"changed": counts["changed"], "none": counts["none"]}
     console.ending = {"path": None if out is None else str(out)}

@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
 
 from hume_runner.cli.console import Console
+from hume_runner.cli.lines import Line
 from hume_runner.errors import UsageError
+from hume_runner.frozen import frozen
 from hume_runner.settings import masked_url
 
 if TYPE_CHECKING:
@@ -19,6 +22,87 @@ if TYPE_CHECKING:
     from hume_runner.api import FileStatus, Licence, Machine, ModelStatus, Step
 
 _EVERY_S = 5.0
+
+
+@frozen
+class ModelSeen(Line):
+    """A model and what of it is on this machine."""
+
+    event: ClassVar[str] = "model"
+    name: str
+    about: str
+    licence: str
+    licence_url: str
+    size_bytes: int
+    files: Sequence[Mapping[str, Any]]  # each with the members of `FileSeen`
+    state: str
+
+
+@frozen
+class FileSeen(Line):
+    """A file of a model that was hashed."""
+
+    event: ClassVar[str] = "file"
+    name: str
+    size_bytes: int | None
+    sha256: str
+    path: str
+    verdict: str
+
+
+@frozen
+class ToAgree(Line):
+    """A licence that a download needs agreement to."""
+
+    event: ClassVar[str] = "licence"
+    model: str
+    licence: str
+    url: str
+
+
+@frozen
+class _Pulling(Line):
+    file: str | None
+    place: str | None
+    why: str | None
+
+
+@frozen
+class Trying(_Pulling):
+    """A place is asked for a file."""
+
+    event: ClassVar[str] = "trying"
+
+
+@frozen
+class Pulled(_Pulling):
+    """A file was fetched and is right."""
+
+    event: ClassVar[str] = "pulled"
+
+
+@frozen
+class Failed(_Pulling):
+    """A place does not have a file, or not the right one."""
+
+    event: ClassVar[str] = "failed"
+
+
+@frozen
+class Waiting(_Pulling):
+    """Another pull is at work."""
+
+    event: ClassVar[str] = "waiting"
+
+
+@frozen
+class Present(_Pulling):
+    """A file is here already."""
+
+    event: ClassVar[str] = "present"
+
+
+_STEPS: Mapping[str, type[_Pulling]] = {one.event: one for one in (Trying, Pulled, Failed, Waiting, Present)}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +135,7 @@ def _list(args: argparse.Namespace, console: Console, counts: Counter[str], mach
         state = _state(one)
         counts[state] += 1
         if console.json:
-            console.event("model", **_facts(one), state=state)
+            console.event(_model(one, state))
         else:
             size = _size(one.model.size_bytes)
             console.result(f"{one.model.name:<{width}}  {state:<10}  {size:>9}  {one.model.about}")
@@ -64,17 +148,28 @@ def _state(status: ModelStatus) -> str:
     return "ready" if status.ready else "missing" if status.absent else "incomplete"
 
 
-def _facts(status: ModelStatus) -> dict[str, Any]:
+def _model(status: ModelStatus, state: str) -> ModelSeen:
     model = status.model
-    files = [_file_facts(one) for one in status.files]
-    about = {"name": model.name, "about": model.about, "licence": model.licence, "licence_url": model.licence_url}
-    return {**about, "size_bytes": model.size_bytes, "files": files}
+    return ModelSeen(
+        name=model.name,
+        about=model.about,
+        licence=model.licence,
+        licence_url=model.licence_url,
+        size_bytes=model.size_bytes,
+        files=[asdict(_file(one)) for one in status.files],
+        state=state,
+    )
 
 
-def _file_facts(one: FileStatus) -> dict[str, Any]:
+def _file(one: FileStatus) -> FileSeen:
     file = one.file
-    facts = {"name": file.name, "size_bytes": file.size_bytes, "sha256": file.sha256, "path": str(one.path)}
-    return {**facts, "verdict": one.verdict.name.lower()}
+    return FileSeen(
+        name=file.name,
+        size_bytes=file.size_bytes,
+        sha256=file.sha256,
+        path=str(one.path),
+        verdict=one.verdict.name.lower(),
+    )
 
 
 def _verify(args: argparse.Namespace, console: Console, counts: Counter[str], machine: Machine | None) -> int:
@@ -97,7 +192,7 @@ def _verify(args: argparse.Namespace, console: Console, counts: Counter[str], ma
             if verdict != "same":
                 wrong[status.model.name] = None
             if console.json:
-                console.event("file", **_file_facts(one))
+                console.event(_file(one))
             elif (verdict != "same" and not status.absent) or console.verbose:
                 console.result(f"{one.verdict.value} {one.file.name}")
     if not console.json:
@@ -139,7 +234,7 @@ def _pull(args: argparse.Namespace, console: Console, counts: Counter[str], mach
 def _show(licences: Sequence[Licence], console: Console, *, agreed: bool) -> None:
     for one in licences:
         if console.json:
-            console.event("licence", model=one.model, licence=one.licence, url=masked_url(one.url))
+            console.event(ToAgree(model=one.model, licence=one.licence, url=masked_url(one.url)))
         size = f" ({_size(one.size_bytes)})" if one.size_bytes else ""
         line = f"{one.model}{size}: licence {one.licence}; {one.url}"
         # Whoever is asked has to see what is asked, also with -q.
@@ -177,7 +272,7 @@ class _Told:
             self._end_model()
             self._model = step.file.model
         if self._console.json:
-            self._console.event(step.kind, file=name or None, place=step.place or None, why=step.why or None)
+            self._console.event(_STEPS[step.kind](file=name or None, place=step.place or None, why=step.why or None))
         elif step.kind == "pulled":
             self._files, self._bytes = self._files + 1, self._bytes + step.size_bytes
             self._places[step.place] = None

@@ -5,21 +5,39 @@ from __future__ import annotations
 import argparse
 import itertools
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hume_runner.api.saved_plans import head, plan_page, save_plan, write_document, write_lists
 from hume_runner.cli.console import Console
+from hume_runner.cli.lines import ABSENT, Absent, Line
 from hume_runner.cli.main import print_error
 from hume_runner.cli.manifests import projects, selection_flags
 from hume_runner.cli.plan_shown import ShownPlan, Totals, refusal
 from hume_runner.cli.streams import Writer
 from hume_runner.errors import HumeRunnerError, UsageError
+from hume_runner.frozen import frozen
 
 if TYPE_CHECKING:
     from hume_runner.api import Project
+
+
+@frozen
+class Planned(Line):
+    """What a run would do; its jobs, and where they are asked for its items, are streamed behind this."""
+
+    event: ClassVar[str] = "plan"
+    name: str
+    path: str
+    sha256: str
+    service: Mapping[str, Any]
+    summary: Mapping[str, Any]
+    reasons: Sequence[Mapping[str, Any]]
+    notes: Sequence[str] | Absent = ABSENT
+    selection: Mapping[str, Any] | Absent = ABSENT
+    basis: str
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -110,7 +128,7 @@ def _plan(
         if console.json:
             members = head(plan)
             about = members.pop("manifest")
-            with console.streamed_event("plan", **about, **members) as out:
+            with console.streamed_event(Planned(**about, **members)) as out:
                 write_lists(plan, out.write, items=args.items)
         elif args.format == "json":
             write_document(plan, console.out.write, items=args.items)

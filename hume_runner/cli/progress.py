@@ -7,6 +7,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hume_runner import events
@@ -185,7 +186,7 @@ class RunProgress:
             told = {name: value for name, value in events.document(event).items() if value not in ("", None)}
             self._console.record("event", f"{event.name} {json.dumps(told, ensure_ascii=False, default=dict)}")
         if self._console.json:
-            self._console.event(event.name, **without_secrets(events.document(event)))
+            self._console.event(replace(event, **without_secrets(events.document(event))))
 
     def _planned(self, event: events.Planned) -> None:
         if not event.unfinished:

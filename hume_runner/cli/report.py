@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from hume_runner.cli.browser import opened
 from hume_runner.cli.console import Console
+from hume_runner.cli.lines import ABSENT, Absent, Line
 from hume_runner.cli.manifests import shard_flag
 from hume_runner.cli.rebuilding import answers_of, ended
 from hume_runner.errors import UsageError
+from hume_runner.frozen import frozen
 
 if TYPE_CHECKING:
     from hume_runner.api.rebuilding import Answers
+
+
+@frozen
+class Written(Line):
+    """A page, or figures instead of one. `unread`: answers that could not be read, and why."""
+
+    event: ClassVar[str] = "report"
+    file: str | None
+    figures: Sequence[str] | Absent = ABSENT
+    unread: Sequence[str]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -125,7 +138,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     beside = Beside(other=args.compare, pairs=args.pairs, even_simulated=args.even_simulated) if args.compare else None
     made = make_page(answers, out=Path(args.out) if args.out else None, beside=beside)
     if console.json:
-        console.event("report", file=str(made.path), unread=list(made.unread))
+        console.event(Written(file=str(made.path), unread=list(made.unread)))
     else:
         console.result(str(made.path))
     console.counts = {"files": 1, "unread": len(made.unread)}
@@ -156,7 +169,7 @@ def _figures(args: argparse.Namespace, console: Console, answers: Answers) -> in
         told=console.error,
     )
     if console.json:
-        console.event("report", file=None, figures=[str(path) for path in paths], unread=[])
+        console.event(Written(file=None, figures=[str(path) for path in paths], unread=[]))
     else:
         for path in paths:
             console.result(str(path))

@@ -6,18 +6,74 @@ import argparse
 import contextlib
 import json
 import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hume_runner.cli.console import Console
+from hume_runner.cli.lines import Line
 from hume_runner.cli.manifests import project, shard_flag
 from hume_runner.errors import UsageError
+from hume_runner.frozen import frozen
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from hume_runner.api import Project
     from hume_runner.api.values import Merged
+
+
+@frozen
+class Exported(Line):
+    """The state as JSON; its tables are streamed behind this."""
+
+    event: ClassVar[str] = "state"
+    action: str = "export"
+
+
+@frozen
+class ShardsMerged(Line):
+    """Shards are in the one state of the whole. `unmeasured`: items of parts that are missing or not finished."""
+
+    event: ClassVar[str] = "state"
+    action: str = "merge"
+    state: str
+    outputs: str
+    shards: Sequence[Mapping[str, Any]]
+    unmeasured: Sequence[Mapping[str, Any]]
+    items: Mapping[str, int]
+
+
+@frozen
+class Pulled(Line):
+    """A remote state is here as well now. `lock`: who runs it."""
+
+    event: ClassVar[str] = "state"
+    action: str = "pull"
+    place: str
+    state: str
+    lock: Mapping[str, Any] | None
+
+
+@frozen
+class Pushed(Line):
+    """A store has the state as well now; `pushed` is False where it had all of it."""
+
+    event: ClassVar[str] = "state"
+    action: str = "push"
+    place: str
+    state: str
+    pushed: bool
+
+
+@frozen
+class Unlocked(Line):
+    """Nobody holds the state any more. `released`: who did."""
+
+    event: ClassVar[str] = "state"
+    action: str = "unlock"
+    state: str
+    released: Mapping[str, Any] | None
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -66,13 +122,13 @@ def _merge(args: argparse.Namespace, found: Project, console: Console) -> int:
     if console.json:
         console.counts = merged.items
         console.event(
-            "state",
-            action="merge",
-            state=str(merged.state),
-            outputs=str(merged.outputs),
-            shards=[{**asdict(one), "state": str(one.state)} for one in merged.shards],
-            unmeasured=[asdict(one) for one in merged.unmeasured],
-            items=dict(merged.items),
+            ShardsMerged(
+                state=str(merged.state),
+                outputs=str(merged.outputs),
+                shards=[{**asdict(one), "state": str(one.state)} for one in merged.shards],
+                unmeasured=[asdict(one) for one in merged.unmeasured],
+                items=dict(merged.items),
+            )
         )
         return 0
     _tell(merged, console)
@@ -105,7 +161,7 @@ def _export(project: Project, console: Console) -> int:
     """One object, a member a table, rows streamed."""
     with project.look() as seen, contextlib.ExitStack() as stack:
         if console.json:
-            out = stack.enter_context(console.streamed_event("state", action="export"))
+            out = stack.enter_context(console.streamed_event(Exported()))
             out.write(', "tables": {"schema": 1')
             stack.callback(out.write, "}")
         else:
@@ -126,7 +182,7 @@ def _pull(project: Project, console: Console) -> int:
     pulled = pull(project)
     if console.json:
         holder = asdict(pulled.holder) if pulled.holder else None
-        console.event("state", action="pull", place=pulled.place, state=str(pulled.state), lock=holder)
+        console.event(Pulled(place=pulled.place, state=str(pulled.state), lock=holder))
     console.note(f"{pulled.state}: as {pulled.place} is now")
     if pulled.holder is not None:
         console.note(f"  a run is on: {pulled.holder}")
@@ -139,8 +195,7 @@ def _push(project: Project, console: Console) -> int:
 
     pushed = push(project)
     if console.json:
-        told = {"place": pushed.place, "state": str(pushed.state), "pushed": pushed.pushed}
-        console.event("state", action="push", **told)
+        console.event(Pushed(place=pushed.place, state=str(pushed.state), pushed=pushed.pushed))
     what = "has what is in" if pushed.pushed else "had all of"
     console.note(f"{pushed.place}: {what} {pushed.state}")
     _tell_aside(pushed.aside, console)
@@ -159,7 +214,7 @@ def _unlock(project: Project, console: Console) -> int:
     holder = unlock(project)
     if console.json:
         released = asdict(holder) if holder else None
-        console.event("state", action="unlock", state=str(state), released=released)
+        console.event(Unlocked(state=str(state), released=released))
     if holder is None:
         console.note(f"{state}: nobody holds the state")
     else:

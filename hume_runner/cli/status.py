@@ -4,18 +4,34 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hume_runner.amounts import counted
 from hume_runner.cli.console import Console
+from hume_runner.cli.lines import ABSENT, Absent, Line
 from hume_runner.cli.manifests import project, shard_flag
+from hume_runner.frozen import frozen
 
 if TYPE_CHECKING:
     from hume_runner.api import Holder, JobStatus, Project, Seen, Status
 
 _WATCH_EVERY_S = 2.0
+
+
+@frozen
+class Standing(Line):
+    """Where a manifest stands. `lock`: who runs it; `items`, `jobs`: numbers by state."""
+
+    event: ClassVar[str] = "status"
+    name: str
+    state: str
+    simulated: bool | None
+    lock: Mapping[str, Any] | None
+    items: Mapping[str, int]
+    jobs: Mapping[str, int]
+    job_list: Sequence[Mapping[str, Any]] | Absent = ABSENT
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -38,8 +54,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 def _tell(status: Status, seen: Seen, console: Console, *, jobs: bool) -> None:
     if console.json:
         console.counts = status.items
-        more = {"job_list": [_job(job) for job in seen.jobs()]} if jobs else {}
-        console.event("status", **_members(status), **more)
+        console.event(_standing(status, [_job(job) for job in seen.jobs()] if jobs else ABSENT))
     else:
         for line in _lines(status, seen, jobs=jobs):
             console.result(line)
@@ -69,15 +84,16 @@ def _watch(found: Project, console: Console, *, jobs: bool) -> None:
         console.stop_drawing()
 
 
-def _members(status: Status) -> dict[str, Any]:
-    return {
-        "name": status.name,
-        "state": str(status.state),
-        "simulated": status.simulated,
-        "lock": asdict(status.lock) if status.lock else None,
-        "items": dict(status.items),
-        "jobs": dict(status.jobs),
-    }
+def _standing(status: Status, job_list: Sequence[Mapping[str, Any]] | Absent) -> Standing:
+    return Standing(
+        name=status.name,
+        state=str(status.state),
+        simulated=status.simulated,
+        lock=asdict(status.lock) if status.lock else None,
+        items=dict(status.items),
+        jobs=dict(status.jobs),
+        job_list=job_list,
+    )
 
 
 def _job(job: JobStatus) -> dict[str, Any]:

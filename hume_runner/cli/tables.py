@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from hume_runner.api import TableOptions
 from hume_runner.cli.console import Console
+from hume_runner.cli.lines import Line
 from hume_runner.cli.manifests import shard_flag
 from hume_runner.cli.rebuilding import answers_of, ended
+from hume_runner.frozen import frozen
 
 _FORMATS = ("parquet", "csv", "jsonl", "xlsx")
+
+
+@frozen
+class Written(Line):
+    """Tables were written. `unread`: answers that could not be read, and why."""
+
+    event: ClassVar[str] = "tables"
+    files: Sequence[str]
+    unread: Sequence[str]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +67,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     else:
         made = make_tables(answers, out=out, format=args.format, options=options, on_event=hears)
     if console.json:
-        console.event("tables", files=[str(path) for path in made.paths], unread=list(made.unread))
+        console.event(Written(files=[str(path) for path in made.paths], unread=list(made.unread)))
     else:
         for path in made.paths:
             console.result(str(path))

@@ -8,14 +8,31 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import ClassVar
 
 from hume_runner.amounts import counted
 from hume_runner.api import Validated, validate
 from hume_runner.cli.console import SCHEMA, Console
+from hume_runner.cli.lines import Line
 from hume_runner.errors import Problem, UsageError
+from hume_runner.events import Warned
+from hume_runner.frozen import frozen
 
 _GITHUB_ESCAPES = {"%": "%25", "\r": "%0D", "\n": "%0A"}
 _GITHUB_PROPERTY_ESCAPES = {**_GITHUB_ESCAPES, ":": "%3A", ",": "%2C"}
+
+
+@frozen
+class Wrong(Line):
+    """One thing that is wrong with a manifest or its sources."""
+
+    event: ClassVar[str] = "problem"
+    file: str
+    line: int | None
+    column: int | None
+    path: str
+    message: str
+    hint: str
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -94,9 +111,9 @@ def _events(verdicts: Sequence[Validated], console: Console) -> None:
     for verdict in verdicts:
         console.manifest = verdict.path
         for told in verdict.warnings:
-            console.event("warning", message=told)
+            console.event(Warned(message=told))
         for problem in verdict.problems:
-            console.event("problem", **asdict(problem))
+            console.event(Wrong(**asdict(problem)))
     console.counts = {
         "manifests": len(verdicts),
         "ok": sum(not verdict.problems for verdict in verdicts),

@@ -3,17 +3,57 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 from hume_runner.cli.console import Console
+from hume_runner.cli.lines import Line
 from hume_runner.cli.main import print_error
 from hume_runner.cli.manifests import project, shard_flag
 from hume_runner.errors import HumeRunnerError
+from hume_runner.frozen import frozen
 from hume_runner.settings import mask_secrets
 
 if TYPE_CHECKING:
     from hume_runner.api import Project
     from hume_runner.api.verifying import Tally
+
+
+@frozen
+class FileChecked(Line):
+    """A file beside its hash."""
+
+    event: ClassVar[str] = "file"
+    path: str
+    verdict: str
+    why: str
+
+
+@frozen
+class JobChecked(Line):
+    """A job beside the service's word on it."""
+
+    event: ClassVar[str] = "job"
+    job: int
+    remote_id: str | None
+    agrees: bool
+    says: str
+
+
+@frozen
+class Compared(Line):
+    """All files, counted by verdict. `disagree`: jobs of which the service says something else; `stale`: groups of
+    derived files that were made from an earlier state."""
+
+    event: ClassVar[str] = "verify"
+    ok: bool
+    same: int
+    missing: int
+    changed: int
+    unreadable: int
+    unknown: int
+    disagree: int
+    stale: Sequence[str]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +76,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     for checked in checked_files(found):
         tally.add(checked)
         if console.json:
-            console.event("file", path=checked.path, verdict=str(checked.verdict), why=checked.why)
+            console.event(FileChecked(path=checked.path, verdict=str(checked.verdict), why=checked.why))
         elif checked.verdict is not Verdict.SAME or console.verbose:
             console.result(f"{checked.verdict} {checked.path}{f'  ({checked.why})' if checked.why else ''}")
     if args.remote:
@@ -45,7 +85,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     console.counts = {str(k): v for k, v in counts.items()}
     if console.json:
         named = {verdict.name.lower(): counts[verdict] for verdict in Verdict}
-        console.event("verify", ok=code == 0, **named, disagree=tally.strange, stale=stale(found))
+        console.event(Compared(ok=code == 0, **named, disagree=tally.strange, stale=stale(found)))
         if failed:
             print_error(failed, console, told=told)
     else:
@@ -107,9 +147,8 @@ def _remote(project: Project, console: Console, tally: Tally) -> None:
     for job, says in checked_jobs(project):
         tally.add_job(says)
         if console.json:
-            console.event(
-                "job", job=job.number, remote_id=job.remote_id, agrees=says.agrees, says=mask_secrets(says.words)
-            )
+            said = mask_secrets(says.words)
+            console.event(JobChecked(job=job.number, remote_id=job.remote_id, agrees=says.agrees, says=said))
         elif not says.agrees or console.verbose:
             sign = "=" if says.agrees else "*"
             console.result(f"{sign} job-{job.number:06d} {job.remote_id}: {says.words}")

@@ -16,6 +16,7 @@ import pytest
 
 from hume_runner.cli.console import Console
 from hume_runner.cli.main import COMMANDS
+from hume_runner.cli.state import Exported
 from hume_runner.emulator.server import Emulator
 from hume_runner.machine import Machine
 from hume_runner.settings import Settings
@@ -258,7 +259,7 @@ def test_a_result_that_breaks_off_leaves_done_on_a_line_of_its_own() -> None:
     console.begin("state export", manifests=[])
 
     def break_off() -> None:
-        with console.streamed_event("state", action="export") as stream:
+        with console.streamed_event(Exported()) as stream:
             stream.write(', "tables": {')
             raise RuntimeError
 
