@@ -104,7 +104,7 @@ class RunProgress:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`here`: it is measured on this machine, and nothing is submitted to anybody. `metrics` hear of it as well.
-        `warn` says a warning, in place of the console."""
+        `warn` says a warning, of which programs are told nothing then; without it the console does, and they are."""
         self._metrics = metrics
         self._here = here
         self._console = console
