@@ -17,7 +17,8 @@ or a script, loads what it needs of the package and no more.
 functions.py      `run`, `plan`, `status`; validating.py, verifying.py, comparing.py, measurers.py, plotting.py: others
 values.py         what they give; control.py: what ends a run; asking.py and commanding.py: what is asked of it
 project.py        what they stand on: a manifest (opening.py), its files (inputs.py, kept_files.py) and this machine
-running.py        around a run; planned.py, looking.py: a plan or a state while it is open; saved_plans.py: one kept
+running.py        around a run, and reporting.py: who hears of it; planned.py, looking.py: a plan or a state while it is
+                  open; saved_plans.py: one kept
 remote_state.py   a state in an object store: moving_state.py; merging.py, mending.py, adopting.py: a state that is
                   written without a run
 rebuilding.py     outputs by hand: tables.py, reports.py
