@@ -315,7 +315,11 @@ def driver(paths: Paths, machine: Machine, on_watch: Callable[[Lock, float], Non
 
 
 def keeper(
-    paths: Paths, manifest: str, machine: Machine, report: Report, aside: Callable[[Path], None] = lambda path: None
+    paths: Paths,
+    manifest: Manifest,
+    machine: Machine,
+    report: Report,
+    aside: Callable[[Path], None] = lambda path: None,
 ) -> Keeper:
     """What makes the state of this manifest ours for a run: on this disk alone, or where its home is. `aside` is told
     of a file here that was put aside, as `report` is."""
@@ -343,7 +347,7 @@ def keeper(
         command=command(),
         lease_s=machine.settings.lease_s,
     )
-    return RemoteKeeper(place, note, manifest, now=machine.now, aside=put_aside)
+    return RemoteKeeper(place, note, manifest.name, now=machine.now, aside=put_aside)
 
 
 def environment(

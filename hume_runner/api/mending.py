@@ -25,7 +25,7 @@ def writing(project: Project) -> Iterator[tuple[Store, Kept]]:
     """The state, made if there is none, locked and written for as long as the block lasts, wherever its home is.
     Raises: StateLocked, StateError, StoreError."""
     manifest, paths, machine = project.manifest, project.paths, project.machine
-    keeper = wiring.keeper(paths, manifest.name, machine, lambda event: None)
+    keeper = wiring.keeper(paths, manifest, machine, lambda event: None)
     with StateLock(paths.state), keeper.own(paths.state) as kept:
         with Store.create_or_open(
             paths.state,

@@ -37,7 +37,7 @@ class _Homes:
         return self.project.paths if shard is None else self.project.paths.with_remote_of(shard)
 
     def keeper(self, shard: Shard | None) -> Keeper:
-        manifest, machine = self.project.manifest.name, self.project.machine
+        manifest, machine = self.project.manifest, self.project.machine
         return wiring.keeper(self._paths(shard), manifest, machine, lambda event: None, self._put_aside)
 
     def _put_aside(self, path: Path) -> None:

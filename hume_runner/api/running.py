@@ -134,7 +134,7 @@ def _environment(
         on_open=around.opened,
         on_plan=around.finisher.check,
         on_loop=lambda: around.working(workers, commands),
-        keeper=wiring.keeper(project.paths, project.manifest.name, project.machine, on_event),
+        keeper=wiring.keeper(project.paths, project.manifest, project.machine, on_event),
     )
 
 

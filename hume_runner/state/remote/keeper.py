@@ -22,7 +22,7 @@ from hume_runner.state.remote.drive import Driver
 from hume_runner.state.remote.objects import SNAPSHOTS, Note
 from hume_runner.state.remote.owner import Owner, ended, in_truth
 from hume_runner.state.remote.protocol import Lock, NotOurs
-from hume_runner.state.remote.redo import Position, Recorder, Told, note_position, reads_others, unpack
+from hume_runner.state.remote.redo import POSITION, Position, Recorder, Told, note_position, reads_others, unpack
 from hume_runner.state.remote.submission import Submission, answer_name, keep_answer
 from hume_runner.state.store import Store
 
@@ -140,6 +140,7 @@ class RemoteKept:
         self._driver = driver
         self._owner = owner
         self._answers = remote.answers
+        self._on = remote.last.transaction if remote.last is not None else None
         self._now = now
         self._stale = stale
         self._schema = remote.snapshot.schema if remote.snapshot else None
@@ -168,7 +169,7 @@ class RemoteKept:
         if self._number is None:
             had = Position.of(db)
             self._number = had.number if had else 0
-        return note_position(db, epoch=self._owner.epoch, owner=self._owner.name, number=self._number + 1)
+        return note_position(db, epoch=self._owner.epoch, owner=self._owner.name, number=self._number + 1, on=self._on)
 
     def told(self, at: Position, told: Told | None) -> None:
         self._number = at.number
@@ -245,6 +246,8 @@ class RemoteKept:
         if self._answers:
             store.recover(self._now())
             self.take_in(store, self._now())
+        if self._number is None and not store.meta(POSITION):
+            store.remember()  # a state that was never anywhere else: by its transactions it is known again
         name = f"{SNAPSHOTS}/{self._owner.epoch:08d}-{self._owner.name}-{secrets.token_hex(4)}.sqlite3.gz"
         snapshot = store.copied_by(lambda db: upload(self._driver, db, name, self._now()))
         # Not removed where this fails: the head may name it all the same, and its next owner count on it.
