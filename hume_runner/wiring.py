@@ -347,7 +347,9 @@ def keeper(
         command=command(),
         lease_s=machine.settings.lease_s,
     )
-    return RemoteKeeper(place, note, manifest.name, now=machine.now, aside=put_aside)
+    found = registered(manifest.service.api)
+    once = found is not None and not found.keeps_answers
+    return RemoteKeeper(place, note, manifest.name, once=once, now=machine.now, aside=put_aside)
 
 
 def environment(

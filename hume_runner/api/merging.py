@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from hume_runner import events, wiring
 from hume_runner.api.values import Merged
 from hume_runner.engine.merge import Desk, merged, unmeasured
+from hume_runner.engine.take_stock import have_back
 from hume_runner.errors import StateLocked
 from hume_runner.frozen import frozen
 from hume_runner.results.finish import Finisher
@@ -93,9 +94,8 @@ def merge_shards(
             wiring.planned(manifest, store, endpoint, retry_failed=False, now=machine.now()) as plan,
         ):
             plan.apply(store)
-            if endpoint.service.keeper is None:
-                with guarded(paths.outputs):
-                    kept.restore(store, paths.outputs)  # no other machine could have these answers again
+            with guarded(paths.outputs):
+                have_back(store, kept, endpoint.service, paths.outputs, on_event)
         on_event(events.Phase(phase="writing"))
         with guarded(paths.outputs):
             finisher = Finisher(manifest, paths.outputs, machine.disk, warn=warn, telling=telling)

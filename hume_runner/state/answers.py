@@ -12,6 +12,8 @@ from hume_runner.state.disk import stamp_of
 from hume_runner.state.reader import StateReader
 from hume_runner.state.rows import StoredAnswer
 
+MISSING = "is missing"
+
 
 @frozen
 class Looked:
@@ -46,7 +48,7 @@ def look_at(directory: Path, answer: StoredAnswer, *, thorough: bool = False) ->
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
-        return Looked(harm="is missing")
+        return Looked(harm=MISSING)
     except OSError as error:
         refuse_scarce(error)
         return Looked(harm=f"cannot be read: {error.strerror or error}")

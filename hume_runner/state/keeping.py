@@ -7,7 +7,7 @@ each submission, and at its end.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -32,6 +32,15 @@ class Intent:
     sha256: str
     endpoint: str
     wall: float
+
+
+@frozen
+class HadBack:
+    """An answer that is on this disk again. `harm`: what was wrong with it, in words."""
+
+    job: int
+    path: str
+    harm: str
 
 
 class Shipper(Protocol):
@@ -68,8 +77,10 @@ class Kept(Protocol):
         """Tell the state of answers that an earlier owner had and could not tell it of. After `recover`."""
         ...
 
-    def restore(self, store: StateReader, outputs: Path) -> None:
-        """Have answers here that cannot be had again and that another machine left there. Raises: StoreError."""
+    def restore(self, store: StateReader, outputs: Path, *, every: bool, thorough: bool = False) -> Sequence[HadBack]:
+        """Have answers here that cannot be had again and that lie in the store; which those were that were not what was
+        recorded. `every`: the service gives each of its answers once; `thorough`: read every one, however it looks.
+        Raises: StoreError, StateError, OSError."""
         ...
 
     @property
@@ -113,8 +124,9 @@ class Alone:
     def take_in(self, store: Store, now: float) -> None:
         pass
 
-    def restore(self, store: StateReader, outputs: Path) -> None:
-        pass
+    def restore(self, store: StateReader, outputs: Path, *, every: bool, thorough: bool = False) -> Sequence[HadBack]:
+        del store, outputs, every, thorough
+        return ()
 
     def ready(self, store: Store) -> None:
         pass
