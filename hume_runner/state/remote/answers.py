@@ -74,6 +74,12 @@ def _read(driver: Driver, name: str, witness: str) -> tuple[bytes, bytes]:
     return unpacked_answer(content.data, f"{driver.store.root}/{driver.name(name)}")
 
 
+def lie_there(driver: Driver, store: StateReader, jobs: Iterable[int]) -> frozenset[int]:
+    """Those of these jobs whose answers, which nobody gives again, a run has from the store. Raises: StoreError."""
+    there = _there(driver)
+    return frozenset(job for job in jobs if f"{store.job(job).nonce}.gz" in there)
+
+
 def answer_name(ending: str) -> str:
     return f"{ANSWERS}/{ending}.gz"
 

@@ -281,6 +281,25 @@ def test_no_command_calls_an_answer_lost_that_lies_in_the_store(
 
 @pytest.mark.sweep
 @pytest.mark.usefixtures("quick_environment")
+@pytest.mark.parametrize("kind", ["recordings", "here"])
+def test_who_only_looks_calls_no_answer_lost_that_lies_in_the_store(kind: str, request: pytest.FixtureRequest) -> None:
+    study: Study = request.getfixturevalue(kind)
+    manifest, other = written(study, "a"), written(study, "c")
+    assert call("run", manifest).code == 0
+    shutil.rmtree(study.folder / "a" / "raw")
+    for path in (manifest, other):
+        planned = call("plan", path)
+        assert "a run has them again, at no cost" in planned.out
+        assert "not to be had again" not in planned.out
+        assert call("plan", path, "--format", "json").json["summary"]["jobs"] == 0
+    looked = call("verify", manifest)
+    assert looked.code == 3
+    assert "--pay-again" not in looked.err
+    assert call("verify", manifest, "--repair").code == 0
+
+
+@pytest.mark.sweep
+@pytest.mark.usefixtures("quick_environment")
 @pytest.mark.parametrize("words", [["run"], ["verify", "--repair"], ["state", "merge"]], ids=lambda words: words[-1])
 def test_an_answer_that_is_listed_and_not_there_is_damage_and_no_missing_source(
     recordings: Study, s3: S3Server, monkeypatch: pytest.MonkeyPatch, words: list[str]
