@@ -7,7 +7,7 @@ each submission, and at its end.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -77,10 +77,10 @@ class Kept(Protocol):
         """Tell the state of answers that an earlier owner had and could not tell it of. After `recover`."""
         ...
 
-    def restore(self, store: StateReader, outputs: Path, *, every: bool, thorough: bool = False) -> Sequence[HadBack]:
-        """Have answers here that cannot be had again and that lie in the store; which those were that were not what was
-        recorded. `every`: the service gives each of its answers once; `thorough`: read every one, however it looks.
-        Raises: StoreError, StateError, OSError."""
+    def restore(self, store: StateReader, outputs: Path, *, every: bool, thorough: bool = False) -> Iterator[HadBack]:
+        """Have answers here that cannot be had again and that lie in the store, as far as this is gone through; which
+        those were that were not what was recorded. `every`: the service gives each of its answers once; `thorough`:
+        read every one, however it looks. Raises: StoreError, StateError, OSError."""
         ...
 
     @property
@@ -124,9 +124,9 @@ class Alone:
     def take_in(self, store: Store, now: float) -> None:
         pass
 
-    def restore(self, store: StateReader, outputs: Path, *, every: bool, thorough: bool = False) -> Sequence[HadBack]:
+    def restore(self, store: StateReader, outputs: Path, *, every: bool, thorough: bool = False) -> Iterator[HadBack]:
         del store, outputs, every, thorough
-        return ()
+        yield from ()
 
     def ready(self, store: Store) -> None:
         pass

@@ -174,12 +174,9 @@ class GivenOnce:
 
     # -- and here
 
-    def restore(self, store: StateReader, outputs: Path, *, thorough: bool) -> list[HadBack]:
+    def restore(self, store: StateReader, outputs: Path, *, thorough: bool) -> Iterator[HadBack]:
         """See `Kept`."""
-        had: list[HadBack] = []
-        such: list[_Given] = []
-        store.copied_by(lambda db: such.extend(self._such(db)))
-        for one in such:
+        for one in self._such(store._db):
             harm = look_at(outputs, one.answer, thorough=thorough).harm
             if harm is None:
                 self.put((one,))
@@ -188,8 +185,7 @@ class GivenOnce:
                 if hashlib.sha256(body).hexdigest() == one.answer.sha256:
                     kept = _write(outputs, one, body)
                     told = harm if kept is None else f"{harm}, which is kept as {kept.name}"
-                    had.append(HadBack(job=one.job, path=one.answer.path, harm=told))
-        return had
+                    yield HadBack(job=one.job, path=one.answer.path, harm=told)
 
 
 def _write(outputs: Path, one: _Given, body: bytes) -> Path | None:

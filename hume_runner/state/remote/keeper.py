@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -204,7 +204,7 @@ class RemoteKept:
         take_in(self._driver, self._answers, store, now)
         self._answers = ()
 
-    def restore(self, store: StateReader, outputs: Path, *, every: bool, thorough: bool = False) -> Sequence[HadBack]:
+    def restore(self, store: StateReader, outputs: Path, *, every: bool, thorough: bool = False) -> Iterator[HadBack]:
         self.once.every |= every
         return self.once.restore(store, outputs, thorough=thorough)
 
