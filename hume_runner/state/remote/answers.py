@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 
+from hume_runner import small_json
 from hume_runner.errors import AlreadyExists, ObjectMissing, StoreUnavailable, refuse_scarce
 from hume_runner.frozen import frozen
 from hume_runner.state.answers import look_at
@@ -27,6 +27,7 @@ from hume_runner.state.rows import KEPT, StoredAnswer
 from hume_runner.state.store import Store
 
 _DESCRIPTION = "request.json"  # made again from the state
+_MOST_ANSWER_BYTES = 1 << 40  # as large as it was
 _LISTED = "its folder lists it"
 _ANSWERS = (
     "SELECT a.job, a.name, a.path, a.size, a.sha256, a.stamp, a.at, j.nonce, coalesce(j.endpoint, '') LIKE ? "
@@ -202,8 +203,9 @@ def _write(outputs: Path, one: _Given, body: bytes) -> Path | None:
 
 def _is_whole(path: Path) -> bool:
     try:
-        json.loads(path.read_bytes())
-    except (ValueError, RecursionError):
+        small_json.parsed(path.read_bytes(), most_bytes=_MOST_ANSWER_BYTES)
+    except (OSError, ValueError) as error:
+        refuse_scarce(error)
         return False
     return True
 
