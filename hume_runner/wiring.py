@@ -118,7 +118,11 @@ def driver(
 
 
 def keeper(
-    paths: Paths, manifest: str, machine: Machine, report: Report, aside: Callable[[Path], None] = lambda path: None
+    paths: Paths,
+    manifest: Manifest,
+    machine: Machine,
+    report: Report,
+    aside: Callable[[Path], None] = lambda path: None,
 ) -> Keeper:
     """What makes the state of this manifest ours for a run: on this disk alone, or where its home is. `aside` is told
     of a file here that was put aside, as `report` is."""
@@ -134,8 +138,10 @@ def keeper(
         command=command(),
         lease_s=machine.settings.lease_s,
     )
+    found = registered(manifest.service.api)
+    once = found is not None and not found.keeps_answers
     place = driver(paths, machine, partial(awaited, report))
-    return RemoteKeeper(place, note, manifest, now=machine.now, report=report, aside=aside)
+    return RemoteKeeper(place, note, manifest.name, once=once, now=machine.now, report=report, aside=aside)
 
 
 def environment(

@@ -53,7 +53,7 @@ def opened_plan(project: Project, endpoint: Endpoint, *, retry_failed: bool) -> 
         serial = store.serial
         seen = (store.path if paths.remote is not None else None) or paths.state
         blocked = _blocked(store, paths)  # asked before answers are given up, as a run asks
-        store, found = _taken_stock(store, endpoint, paths, stack, now)
+        store, found = _taken_stock(project, store, endpoint, stack, now)
         whole = stack.enter_context(state_of_the_whole(project, to_run=False))
         _refuse_beside_shards(project, store, knows=whole or seen)
         left_out = LeftOut()
@@ -143,13 +143,21 @@ def _cautions(manifest: Manifest, plan: Plan) -> Iterator[str]:
 
 
 def _taken_stock(
-    store: StateReader, endpoint: Endpoint, paths: Paths, stack: ExitStack, now: float
+    project: Project, store: StateReader, endpoint: Endpoint, stack: ExitStack, now: float
 ) -> tuple[StateReader, Lacking]:
     """The state as a run would plan with it, and what of its answers is lacking: what is measured here is measured
     again where its answer is lost."""
     from hume_runner.engine.mend import Mended, give_up_lost, lacking
 
-    found = lacking(store, endpoint.service, paths.outputs)
+    found = lacking(store, endpoint.service, project.paths.outputs)
+    if found.lost and project.paths.remote is not None:
+        from hume_runner import wiring
+        from hume_runner.state.remote.answers import lie_there
+
+        there = lie_there(wiring.driver(project.paths, project.machine), store, found.lost)
+        found = replace(
+            found, again=found.again + len(there), lost=tuple(one for one in found.lost if one not in there)
+        )
     if not (endpoint.here and found.lost):
         return store, found
     copy = stack.enter_context(Store.apart(store))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hume_runner import events, wiring
 from hume_runner.engine.mend import Mender
+from hume_runner.engine.take_stock import have_back
 from hume_runner.errors import HumeRunnerError
 from hume_runner.results.finish import Finisher
 from hume_runner.state.connection import guarded
@@ -25,7 +26,7 @@ def writing(project: Project) -> Iterator[tuple[Store, Kept]]:
     """The state, made if there is none, locked and written for as long as the block lasts, wherever its home is.
     Raises: StateLocked, StateError, StoreError."""
     manifest, paths, machine = project.manifest, project.paths, project.machine
-    keeper = wiring.keeper(paths, manifest.name, machine, lambda event: None)
+    keeper = wiring.keeper(paths, manifest, machine, lambda event: None)
     with StateLock(paths.state), keeper.own(paths.state) as kept:
         with Store.create_or_open(
             paths.state,
@@ -51,7 +52,7 @@ def repair(project: Project, *, on_event: events.Report) -> HumeRunnerError | No
     owner = OutputsOwner(outputs)
     with guarded(outputs):
         machine.disk.make_directory(outputs)
-    with writing(project) as (store, _), OutputsLock(outputs), project.endpoint() as endpoint, guarded(outputs):
+    with writing(project) as (store, kept), OutputsLock(outputs), project.endpoint() as endpoint, guarded(outputs):
         name, state, home = manifest.name, paths.state, paths.remote
         owner.check(manifest=name, state=state, lineage=store.lineage, home=home)
         mender = Mender(
@@ -61,6 +62,7 @@ def repair(project: Project, *, on_event: events.Report) -> HumeRunnerError | No
         if mirror is not None:
             mirror.check(store.lineage)
             mirror.restore(store, machine.disk)
+        have_back(store, kept, endpoint.service, outputs, on_event, thorough=True)
         mended = mender.mend(thorough=True)
         finisher = Finisher(manifest, outputs, machine.disk, report=on_event)
         finisher.rebuild(store, mended.harmed, machine.now())

@@ -13,6 +13,7 @@ from hume_runner.api.planned import planned
 from hume_runner.api.reporting import logged
 from hume_runner.api.values import Merged
 from hume_runner.engine.merge import Desk, merged, unmeasured
+from hume_runner.engine.take_stock import have_back
 from hume_runner.errors import StateLocked
 from hume_runner.frozen import frozen
 from hume_runner.results.finish import Finisher
@@ -39,7 +40,7 @@ class _Homes:
         return self.project.paths if shard is None else self.project.paths.with_remote_of(shard)
 
     def keeper(self, shard: Shard | None) -> Keeper:
-        manifest, machine = self.project.manifest.name, self.project.machine
+        manifest, machine = self.project.manifest, self.project.machine
         return wiring.keeper(self._paths(shard), manifest, machine, lambda event: None, self._put_aside)
 
     def _put_aside(self, path: Path) -> None:
@@ -95,9 +96,8 @@ def merge_shards(
             planned(manifest, store, endpoint, retry_failed=False, now=machine.now()) as plan,
         ):
             plan.apply(store)
-            if endpoint.service.keeper is None:
-                with guarded(paths.outputs):
-                    kept.restore(store, paths.outputs)  # no other machine could have these answers again
+            with guarded(paths.outputs):
+                have_back(store, kept, endpoint.service, paths.outputs, on_event)
         on_event(events.Phase(phase="writing"))
         with guarded(paths.outputs):
             finisher = Finisher(manifest, paths.outputs, machine.disk, report=on_event, telling=telling)

@@ -12,7 +12,7 @@ from hume_runner.errors import UsageError
 from hume_runner.state.lock import StateLock
 from hume_runner.state.remote import protocol
 from hume_runner.state.remote.bringing import bring
-from hume_runner.state.remote.copies import Remote, reading
+from hume_runner.state.remote.copies import Remote, look_here, reading
 from hume_runner.state.remote.drive import Driver
 from hume_runner.state.remote.keeper import held
 from hume_runner.state.remote.objects import Note
@@ -37,10 +37,11 @@ def pull(project: Project) -> Pulled:
     StateError, StoreError."""
     place, state, machine = _place(project, "pull"), project.paths.state, project.machine
     aside: list[Path] = []
+    more: list[bool] = []
 
     def use(driver: Driver, remote: Remote) -> Remote:
         if remote.snapshot is not None:
-            bring(driver, remote, state, aside.append, project.manifest.name)
+            more[:] = [bring(driver, remote, state, aside.append, project.manifest.name)]
         return remote
 
     machine.disk.make_directory(state.parent)
@@ -48,26 +49,29 @@ def pull(project: Project) -> Pulled:
         remote = reading(lambda: wiring.driver(project.paths, machine), use)
     if remote.snapshot is None:
         raise UsageError(f"{place}: there is no state yet", hint=f"hume-runner run {project.shown}")
-    return Pulled(place=place, state=state, holder=holder_of(remote.lock), aside=tuple(aside))
+    return Pulled(place=place, state=state, holder=holder_of(remote.lock), aside=tuple(aside), more=more == [True])
 
 
 def push(project: Project) -> Pushed:
     """Put there what the state here has more. Raises: UsageError, StateLocked, StateError, StoreError."""
     place, state, machine = _place(project, "push"), project.paths.state, project.machine
+    none_here = UsageError(f"{state}: there is no state here", hint=f"hume-runner state pull {project.shown}")
     if not state.exists():
-        raise UsageError(f"{state}: there is no state here", hint=f"hume-runner state pull {project.shown}")
+        raise none_here
     aside: list[Path] = []
-    with (
-        StateLock(state),
-        wiring.keeper(project.paths, project.manifest.name, machine, lambda event: None, aside.append).own(
-            state
-        ) as kept,
-        Store.create_or_open(
-            state, disk=machine.disk, name=project.manifest.name, lineage="", shipper=kept.shipper
-        ) as store,
-    ):
-        more = kept.has_more
-        unsettled = kept.settle(store)
+    with StateLock(state):
+        if look_here(state) is None:  # a file with nothing in it: a run begins one, and there is nothing to put there
+            raise none_here
+        with (
+            wiring.keeper(project.paths, project.manifest, machine, lambda event: None, aside.append).own(
+                state
+            ) as kept,
+            Store.create_or_open(
+                state, disk=machine.disk, name=project.manifest.name, lineage="", shipper=kept.shipper
+            ) as store,
+        ):
+            more = kept.has_more
+            unsettled = kept.settle(store)
     if unsettled is not None:
         raise unsettled
     return Pushed(place=place, state=state, pushed=more, aside=tuple(aside))

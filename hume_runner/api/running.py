@@ -139,7 +139,7 @@ def _environment(around: _Around, endpoint: Endpoint, workers: ThreadWorkers, re
         on_open=around.opened,
         on_plan=around.finisher.check,
         on_loop=lambda: around.working(workers, commands),
-        keeper=wiring.keeper(project.paths, project.manifest.name, project.machine, report),
+        keeper=wiring.keeper(project.paths, project.manifest, project.machine, report),
     )
 
 

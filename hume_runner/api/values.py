@@ -76,17 +76,19 @@ class Merged:
 @frozen
 class Pulled:
     """A remote state that is here as well now. `holder`: who runs it; `aside`: a file that was here and went another
-    way, under its new name."""
+    way, under its new name; `more`: whether the one here has what the store does not."""
 
     place: str
     state: Path
     holder: Holder | None
     aside: tuple[Path, ...] = ()
+    more: bool = False
 
 
 @frozen
 class Pushed:
-    """A state here that a store has as well now; `pushed` is False where it had all of it."""
+    """A state here that a store has as well now; `pushed` is False where it had all of it. `aside`: the file that was
+    here and went another way, of which nothing was put there, under its new name."""
 
     place: str
     state: Path

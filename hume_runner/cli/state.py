@@ -183,7 +183,10 @@ def _pull(project: Project, console: Console) -> int:
     if console.json:
         holder = asdict(pulled.holder) if pulled.holder else None
         console.event(Pulled(place=pulled.place, state=str(pulled.state), lock=holder))
-    console.note(f"{pulled.state}: as {pulled.place} is now")
+    if pulled.more:
+        console.note(f"{pulled.state}: has more than {pulled.place}; `hume-runner state push MANIFEST` puts it there")
+    else:
+        console.note(f"{pulled.state}: as {pulled.place} is now")
     if pulled.holder is not None:
         console.note(f"  a run is on: {pulled.holder}")
     _tell_aside(pulled.aside, console)
@@ -196,8 +199,11 @@ def _push(project: Project, console: Console) -> int:
     pushed = push(project)
     if console.json:
         console.event(Pushed(place=pushed.place, state=str(pushed.state), pushed=pushed.pushed))
-    what = "has what is in" if pushed.pushed else "had all of"
-    console.note(f"{pushed.place}: {what} {pushed.state}")
+    if pushed.aside:
+        console.note(f"{pushed.place}: nothing was put there; {pushed.state} is as it is there")
+    else:
+        what = "has what is in" if pushed.pushed else "had all of"
+        console.note(f"{pushed.place}: {what} {pushed.state}")
     _tell_aside(pushed.aside, console)
     return 0
 

@@ -107,7 +107,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 def _next_step(args: argparse.Namespace, project: Project, console: Console, answers: int, others: int) -> None:
     """What helps against so many harmed answers and other files."""
-    once = not project.keeps_answers
+    once = not project.keeps_answers and project.paths.remote is None  # in a store they are kept
     repair = f"`hume-runner verify {args.manifest} --repair`"
     if answers and project.here:
         console.note(f"next: `hume-runner run {args.manifest}` measures again what is lost, for nothing")

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+from hume_runner import events
 from hume_runner.engine.environment import Environment
 from hume_runner.engine.mend import Mended, Mender, clear_away, give_up_lost, take_back
 from hume_runner.engine.rescue import take_up
 from hume_runner.errors import ApiError, AuthError, Discontinued, ServiceRefused, ServiceUnavailable
 from hume_runner.services.base import Host, Records
-from hume_runner.services.jobs import Ended, Pending
+from hume_runner.services.jobs import Ended, Pending, job_name
+from hume_runner.state.answers import MISSING
 from hume_runner.state.connection import guarded
 from hume_runner.state.keeping import Kept
 from hume_runner.state.reader import StateReader
@@ -27,8 +29,7 @@ def take_stock(
     """What earlier runs left is made whole before it is planned with."""
     take_up(store, kept, env.clock(), env.report)
     with guarded(outputs):
-        if env.service.keeper is None:
-            kept.restore(store, outputs)
+        have_back(store, kept, env.service, outputs, env.report)
         take_back(store, outputs, env.report, env.clock())
         mender = Mender(store, env.service, env.disk, outputs, report=env.report, clock=env.clock, here=env.here)
         mended = mender.mend()
@@ -41,6 +42,17 @@ def take_stock(
         for number in (*store.timed_out(), *_ended_after_all(store, env.service)):
             store.record_revived(number, env.clock())
     return mended
+
+
+def have_back(
+    store: StateReader, kept: Kept, service: Host, outputs: Path, report: events.Report, *, thorough: bool = False
+) -> None:
+    """What nobody gives again and lies with the state is on this disk. What was harmed here is told; what is missing,
+    as all is on a new disk, only where somebody looks for harm (`thorough`). Raises: StoreError, StateError, OSError.
+    """
+    for one in kept.restore(store, outputs, every=service.keeper is None, thorough=thorough):
+        if thorough or one.harm != MISSING:
+            report(events.Mended(job=job_name(one.job), path=one.path, harm=one.harm))
 
 
 class _Asked(Host, Records, Protocol):

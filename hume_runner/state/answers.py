@@ -12,6 +12,8 @@ from hume_runner.state.disk import stamp_of
 from hume_runner.state.reader import StateReader
 from hume_runner.state.rows import StoredAnswer
 
+MISSING = "is missing"
+
 
 @frozen
 class Looked:
@@ -45,7 +47,7 @@ def look_at(directory: Path, answer: StoredAnswer, *, thorough: bool = False) ->
             return Looked()
         digest = sha256_of(path)
     except FileNotFoundError:
-        return Looked(harm="is missing")
+        return Looked(harm=MISSING)
     except OSError as error:
         refuse_scarce(error)
         return Looked(harm=f"cannot be read: {error.strerror or error}")

@@ -34,6 +34,15 @@ class Intent:
     wall: float
 
 
+@frozen
+class HadBack:
+    """An answer that is on this disk again. `harm`: what was wrong with it, in words."""
+
+    job: int
+    path: str
+    harm: str
+
+
 class Shipper(Protocol):
     """Is told of every transaction of an open state, in order, by the thread that writes it."""
 
@@ -68,8 +77,10 @@ class Kept(Protocol):
         """Tell the state of answers that an earlier owner had and could not tell it of. After `recover`."""
         ...
 
-    def restore(self, store: StateReader, outputs: Path) -> None:
-        """Have answers here that cannot be had again and that another machine left there. Raises: StoreError."""
+    def restore(self, store: StateReader, outputs: Path, *, every: bool, thorough: bool = False) -> Iterator[HadBack]:
+        """Have answers here that cannot be had again and that lie in the store, as far as this is gone through; which
+        those were that were not what was recorded. `every`: the service gives each of its answers once; `thorough`:
+        read every one, however it looks. Raises: StoreError, StateError, OSError."""
         ...
 
     @property
@@ -113,8 +124,9 @@ class Alone:
     def take_in(self, store: Store, now: float) -> None:
         pass
 
-    def restore(self, store: StateReader, outputs: Path) -> None:
-        pass
+    def restore(self, store: StateReader, outputs: Path, *, every: bool, thorough: bool = False) -> Iterator[HadBack]:
+        del store, outputs, every, thorough
+        yield from ()
 
     def ready(self, store: Store) -> None:
         pass

@@ -20,7 +20,7 @@ from hume_runner.state.connection import guarded
 from hume_runner.state.remote.drive import Driver
 from hume_runner.state.remote.objects import Snapshot
 from hume_runner.state.remote.protocol import HEAD, LOCK, Absent, Head, Lock, Read, Steps, entry_key
-from hume_runner.state.remote.redo import Answer, Facts, Position, Told, tell, unpack
+from hume_runner.state.remote.redo import Answer, Facts, Position, Told, begun_at, tell, unpack
 from hume_runner.stores.reading import chunks
 
 T = TypeVar("T")
@@ -38,6 +38,28 @@ class Remote:
     snapshot: Snapshot | None
     told: tuple[Told, ...] = ()
     answers: tuple[Answer, ...] = ()
+
+    @property
+    def last(self) -> Position | None:
+        """Where the last transaction that the store knows of stands; None before the first snapshot."""
+        if self.told:
+            return self.told[-1].at
+        one = self.snapshot
+        if one is None:
+            return None
+        return Position(epoch=one.epoch, owner=one.owner, number=one.number, serial=one.serial)
+
+
+@frozen
+class Here:
+    """A state file that nobody has open. `position`: how far it is, `serial`: by its own count; `begun_at`: see there;
+    `sent`: whether anything of it was ever sent."""
+
+    lineage: str
+    position: Position | None
+    serial: int
+    begun_at: tuple[int, str, int] | None
+    sent: bool
 
 
 def from_facts(lock: Lock | None, head: Head, facts: Sequence[Facts]) -> Remote:
@@ -167,14 +189,24 @@ def tell_file(state: Path, told: Sequence[Told]) -> None:
             tell(db, told)
 
 
-def position_of(state: Path) -> tuple[str, Position | None, int, bool]:
-    """(lineage, how far it is, serial, whether anything of it was ever sent) of a state file that nobody has open."""
+def look_here(state: Path) -> Here | None:
+    """A state file that nobody has open; None where there is none, or nothing in it: a run was killed before it wrote
+    anything. Raises: StateError."""
+    if not state.exists():
+        return None
     with guarded(state), contextlib.closing(sqlite3.connect(state, isolation_level=None)) as db:
         if not db.execute("SELECT 1 FROM sqlite_master").fetchone():
-            return "", None, 0, False  # a run was killed before it wrote anything into it
+            return None
         found = dict(db.execute("SELECT name, value FROM meta WHERE name IN ('lineage', 'serial')").fetchall())
-        sent = db.execute("SELECT 1 FROM jobs WHERE tries > 0 OR remote_id IS NOT NULL LIMIT 1").fetchone() is not None
-        return str(found.get("lineage", "")), Position.of(db), int(found.get("serial", 0)), sent
+        position = Position.of(db)
+        return Here(
+            lineage=str(found.get("lineage", "")),
+            position=position,
+            serial=int(found.get("serial", 0)),
+            begun_at=begun_at(db, position),
+            sent=db.execute("SELECT 1 FROM jobs WHERE tries > 0 OR remote_id IS NOT NULL LIMIT 1").fetchone()
+            is not None,
+        )
 
 
 def upload(driver: Driver, db: sqlite3.Connection, name: str, now: float) -> Snapshot:

@@ -167,8 +167,11 @@ class Driver:
         try:
             return self.patiently(lambda: self._found(key), patience_s)
         except ObjectMissing:
-            if key.kind == "entry" and any(number > key.number for number in self._listed[key.epoch]):
+            listed = self._listed[key.epoch] if key.kind == "entry" else frozenset()
+            if any(number > key.number for number in listed):
                 raise self.gone(name_of(key), "entries that were written after it are there") from None
+            if key.number in listed:
+                raise self.gone(name_of(key), "its folder lists it") from None
             return Absent()
 
     def need_no_head(self, patience_s: float | None = None) -> None:

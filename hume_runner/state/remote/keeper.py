@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -12,30 +11,29 @@ from pathlib import Path
 
 from hume_runner.errors import HumeRunnerError, ObjectMissing, StateError, StateLocked, StoreError
 from hume_runner.events import Report, StateAwaited, StatePutAside
-from hume_runner.state.disk import Disk
-from hume_runner.state.keeping import Intent, Kept, Send, Shipper
+from hume_runner.state.keeping import HadBack, Intent, Kept, Send, Shipper
 from hume_runner.state.reader import StateReader
 from hume_runner.state.remote import protocol
-from hume_runner.state.remote.answers import answers_there, kept_answer, take_in
+from hume_runner.state.remote.answers import GivenOnce, take_in
 from hume_runner.state.remote.bringing import bring, note_pushed
 from hume_runner.state.remote.copies import Remote, from_facts, upload
 from hume_runner.state.remote.drive import Driver
 from hume_runner.state.remote.objects import SNAPSHOTS, Note
 from hume_runner.state.remote.owner import Owner, ended, in_truth
 from hume_runner.state.remote.protocol import Lock, NotOurs
-from hume_runner.state.remote.redo import Position, Recorder, Told, note_position, reads_others, unpack
-from hume_runner.state.remote.submission import Submission, answer_name, keep_answer
+from hume_runner.state.remote.redo import POSITION, Position, Recorder, Told, note_position, reads_others, unpack
+from hume_runner.state.remote.submission import Submission
 from hume_runner.state.store import Store
 
 # More entries than this, and the next reader is given a snapshot.
 _MANY_ENTRIES = 200
 _MANY_EPOCHS = 20
-_DESCRIPTION = "request.json"  # made again from the state
 _MANY_IN_A_RUN = 2_000
 
 
 class RemoteKeeper:
-    """Takes a state in a store. `aside` is told of a file here that was put aside, as `report` is."""
+    """Takes a state in a store. `aside` is told of a file here that was put aside, as `report` is; `once`: the service
+    gives each of its answers once."""
 
     def __init__(
         self,
@@ -43,6 +41,7 @@ class RemoteKeeper:
         note: Note,
         manifest: str,
         *,
+        once: bool,
         now: Callable[[], float],
         report: Report = lambda event: None,
         aside: Callable[[Path], None] = lambda path: None,
@@ -50,6 +49,7 @@ class RemoteKeeper:
         self._driver = driver
         self._note = note
         self._manifest = manifest
+        self._once = once
         self._now = now
         self._report = report
         self._aside = aside
@@ -79,7 +79,8 @@ class RemoteKeeper:
                 owner = Owner(driver, lock, tag, head, head_tag, tuple(place for place, _ in found))
                 remote = from_facts(lock, head, [unpack(facts) for _, facts in found])
                 base = bring(driver, remote, state, self._put_aside, self._manifest)
-                kept = RemoteKept(driver, owner, remote, state, stale=base, now=self._now)
+                once = GivenOnce(driver, state.parent, every=self._once)  # where what belongs to a state lies
+                kept = RemoteKept(driver, owner, remote, state, once, stale=base, now=self._now)
             except (StateError, ObjectMissing) as error:
                 raise in_truth(driver, lock, error) from None
             yield kept
@@ -122,6 +123,7 @@ class _Shipper:
     def begin(self, db: sqlite3.Connection) -> None:
         assert isinstance(db, Recorder)
         self._cannot_be_told = reads_others(db)
+        self._kept.once.listen(db)
         db.listen()
 
     def number(self, db: sqlite3.Connection) -> None:
@@ -133,7 +135,7 @@ class _Shipper:
         statements = db.heard()
         (schema,) = db.execute("PRAGMA user_version").fetchone()
         told = None if self._cannot_be_told else Told(at=self._at, schema=schema, statements=statements)
-        self._kept.told(self._at, told)
+        self._kept.told(self._at, told, db)
 
     def drop(self, db: sqlite3.Connection) -> None:
         assert isinstance(db, Recorder)
@@ -145,13 +147,23 @@ class RemoteKept:
     one."""
 
     def __init__(
-        self, driver: Driver, owner: Owner, remote: Remote, state: Path, *, stale: bool, now: Callable[[], float]
+        self,
+        driver: Driver,
+        owner: Owner,
+        remote: Remote,
+        state: Path,
+        once: GivenOnce,
+        *,
+        stale: bool,
+        now: Callable[[], float],
     ) -> None:
         self._state = state
         self._said: StoreError | None = None
         self._driver = driver
         self._owner = owner
+        self.once = once
         self._answers = remote.answers
+        self._on = remote.last.transaction if remote.last is not None else None
         self._now = now
         self._stale = stale
         self._schema = remote.snapshot.schema if remote.snapshot else None
@@ -180,15 +192,22 @@ class RemoteKept:
         if self._number is None:
             had = Position.of(db)
             self._number = had.number if had else 0
-        return note_position(db, epoch=self._owner.epoch, owner=self._owner.name, number=self._number + 1)
+        return note_position(db, epoch=self._owner.epoch, owner=self._owner.name, number=self._number + 1, on=self._on)
 
-    def told(self, at: Position, told: Told | None) -> None:
+    def told(self, at: Position, told: Told | None, db: sqlite3.Connection) -> None:
         self._number = at.number
         self.pushed = False
         if told is None or told.schema != self._schema:
             self._stale = True  # the snapshot that counts was written by an earlier version, or there is none
         if not self._stale:
             assert told is not None
+            # Nobody is told that an answer is on a disk, and no more in the state, before it is there.
+            if self._owner.broken is None:
+                try:
+                    self.once.put(self.once.heard(db))
+                except StoreError as error:
+                    self._owner.give_up(error)
+                    return
             self._owner.note(told=told)
 
     # -- see `Kept`
@@ -197,25 +216,9 @@ class RemoteKept:
         take_in(self._driver, self._answers, store, now)
         self._answers = ()
 
-    def restore(self, store: StateReader, outputs: Path) -> None:
-        driver, disk = self._driver, Disk()
-        there = answers_there(driver)
-        for number, answer in store.answers():
-            nonce = store.job(number).nonce
-            if not nonce or answer.name == _DESCRIPTION:
-                continue
-            path, name = outputs / answer.path, answer_name(nonce)
-            kept = name.rpartition("/")[2] in there
-            if kept and not path.exists():
-                body, _ = kept_answer(driver, name)
-                if hashlib.sha256(body).hexdigest() == answer.sha256:
-                    disk.make_below(outputs, Path(answer.path).parent)
-                    disk.write_new(path, body)
-            elif not kept and path.is_file():
-                # It was had before the state went there.
-                body = path.read_bytes()
-                if hashlib.sha256(body).hexdigest() == answer.sha256:
-                    keep_answer(driver, nonce, body)
+    def restore(self, store: StateReader, outputs: Path, *, every: bool, thorough: bool = False) -> Iterator[HadBack]:
+        self.once.every |= every
+        return self.once.restore(store, outputs, thorough=thorough)
 
     @property
     def has_more(self) -> bool:
@@ -228,7 +231,7 @@ class RemoteKept:
 
     def around(self, intent: Intent, send: Send) -> Send:
         turn = self._owner.turn
-        return Submission(self._owner, self._driver, intent, turn, send, self._missed.add)
+        return Submission(self._owner, self._driver, intent, turn, send, self._missed.add, self.once)
 
     def heard(self, store: Store, number: int) -> bool:
         self._owner.told_of(number)
@@ -257,6 +260,9 @@ class RemoteKept:
         if self._answers:
             store.recover(self._now())
             self.take_in(store, self._now())
+        if self._number is None and not store.meta(POSITION):
+            store.remember()  # a state that was never anywhere else: by its transactions it is known again
+        self.once.put_all(store)
         name = f"{SNAPSHOTS}/{self._owner.epoch:08d}-{self._owner.name}-{secrets.token_hex(4)}.sqlite3.gz"
         snapshot = store.copied_by(lambda db: upload(self._driver, db, name, self._now()))
         # Not removed where this fails: the head may name it all the same, and its next owner count on it.

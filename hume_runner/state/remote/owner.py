@@ -208,6 +208,10 @@ class Owner:
 
     # -- what ends it
 
+    def give_up(self, error: HumeRunnerError) -> None:
+        """What has to be there before anything more may be told is not, and cannot be."""
+        self.broken = self.broken or error
+
     def _check(self) -> None:
         if self.broken is not None:
             raise self.broken

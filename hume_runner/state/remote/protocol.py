@@ -215,7 +215,14 @@ def take(owner: str, note: str = "") -> Steps[tuple[Lock, Any]]:
     seen = yield Read(LOCK)
     if isinstance(seen, Absent):
         lock = Lock(epoch=1, owner=owner, note=note)
-        return lock, (yield from write(Create(LOCK, lock)))
+        try:
+            return lock, (yield from write(Create(LOCK, lock)))
+        except NotOurs:
+            # Another was quicker, or it was there all the time and the store said it was not: whether its owner is at
+            # work shows as for any lock.
+            seen = yield Read(LOCK)
+            if isinstance(seen, Absent):
+                raise
     if not seen.body.released:
         came = yield Watch(seen.tag)
         if isinstance(came, Moved):

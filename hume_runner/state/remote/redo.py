@@ -20,7 +20,8 @@ from hume_runner.errors import StateError
 from hume_runner.frozen import frozen
 from hume_runner.state.said import Said
 
-_META = "remote"  # under this name a state says how far it is
+POSITION = "remote"  # under this name a state says how far it is
+_SINCE = "remote_since"  # under this one, from where its last owner went on; earlier versions wrote none
 _READS = ("SELECT", "PRAGMA", "EXPLAIN")
 _FRAME = ("BEGIN", "COMMIT", "ROLLBACK", "ATTACH", "DETACH")
 _MOST_LINE_BYTES = 1 << 40  # one transaction, with all its rows: as large as it was
@@ -40,8 +41,27 @@ class Position:
     @classmethod
     def of(cls, db: sqlite3.Connection) -> Position | None:
         """None for a state that was never anywhere else."""
-        row = db.execute("SELECT value FROM meta WHERE name = ?", (_META,)).fetchone()
+        row = db.execute("SELECT value FROM meta WHERE name = ?", (POSITION,)).fetchone()
         return cls(**small_json.kept(row[0])) if row else None
+
+    @property
+    def transaction(self) -> tuple[int, str, int]:
+        """Which one was the last, whatever the state's own count."""
+        return self.epoch, self.owner, self.number
+
+
+def begun_at(db: sqlite3.Connection, position: Position | None) -> tuple[int, str, int] | None:
+    """The transaction that the owner of this position found as the last one when the state became his, so that nothing
+    in between is missing here. None where that is not known, or where there was none."""
+    row = db.execute("SELECT value FROM meta WHERE name = ?", (_SINCE,)).fetchone()
+    if row is None or position is None:
+        return None
+    said = small_json.kept(row[0])
+    # A row of another owner's is what an earlier version left standing.
+    if (said["epoch"], said["owner"]) != (position.epoch, position.owner) or said["on"] is None:
+        return None
+    epoch, owner, number = said["on"]
+    return int(epoch), str(owner), int(number)
 
 
 @frozen
@@ -100,12 +120,19 @@ def reads_others(db: sqlite3.Connection) -> bool:
     return any(name not in ("main", "temp") for _, name, _ in db.execute("PRAGMA database_list"))
 
 
-def note_position(db: sqlite3.Connection, *, epoch: int, owner: str, number: int) -> Position:
-    """Write into the open transaction how far the state is with it."""
+def note_position(
+    db: sqlite3.Connection, *, epoch: int, owner: str, number: int, on: tuple[int, str, int] | None = None
+) -> Position:
+    """Write into the open transaction how far the state is with it; with an owner's first one, `on` which it went
+    on."""
+    before = Position.of(db)
+    if before is None or (before.epoch, before.owner) != (epoch, owner):
+        since = json.dumps({"epoch": epoch, "owner": owner, "on": on})
+        db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_SINCE, since))
     (serial,) = db.execute("SELECT value FROM meta WHERE name = 'serial'").fetchone()
     at = Position(epoch=epoch, owner=owner, number=number, serial=serial)
     told = {"epoch": at.epoch, "owner": at.owner, "number": at.number, "serial": at.serial}
-    db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_META, json.dumps(told)))
+    db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (POSITION, json.dumps(told)))
     return at
 
 

@@ -2,42 +2,33 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from typing import assert_never
 
-from hume_runner.errors import AlreadyExists, HumeRunnerError, StoreUnavailable
+from hume_runner.errors import HumeRunnerError, StoreUnavailable
 from hume_runner.http.last_byte import NotConfirmed, held_back
 from hume_runner.services.jobs import Accepted, Answered, Refused, SubmitResult
 from hume_runner.state.keeping import Intent, Send
-from hume_runner.state.remote.copies import packed_answer
+from hume_runner.state.remote.answers import GivenOnce, answer_name
 from hume_runner.state.remote.drive import Driver
 from hume_runner.state.remote.owner import Owner
 from hume_runner.state.remote.protocol import Step, after_the_answer, before_sending, before_the_last_byte
-from hume_runner.state.remote.redo import Answer, pack
-
-
-def answer_name(nonce: str) -> str:
-    return f"answers/{nonce}.gz"
-
-
-def keep_answer(driver: Driver, nonce: str, body: bytes, record: Answer | None = None) -> None:
-    """Put an answer where another machine finds it, and with it what no entry says yet. Raises: StoreError."""
-    packed = packed_answer(body, pack((), (record,)) if record is not None else b"")
-
-    def create() -> None:
-        with contextlib.suppress(AlreadyExists):  # an attempt whose answer was lost: no other try has this nonce
-            driver.store.create(driver.name(answer_name(nonce)), packed)
-
-    driver.patiently(create)
+from hume_runner.state.remote.redo import Answer
 
 
 class Submission:
     """Runs in a worker. `turn`: the entry that holds the intent; `missed` is called where nobody else could be told of
-    the answer."""
+    the answer; `once` keeps what is given once."""
 
     def __init__(
-        self, owner: Owner, driver: Driver, intent: Intent, turn: int, send: Send, missed: Callable[[int], None]
+        self,
+        owner: Owner,
+        driver: Driver,
+        intent: Intent,
+        turn: int,
+        send: Send,
+        missed: Callable[[int], None],
+        once: GivenOnce,
     ) -> None:
         self._owner = owner
         self._driver = driver
@@ -45,6 +36,7 @@ class Submission:
         self._turn = turn
         self._send = send
         self._missed = missed
+        self._once = once
         self._leaving = False
 
     def __call__(self) -> SubmitResult:
@@ -116,5 +108,5 @@ class Submission:
         )
         if answered is not None:
             # It exists nowhere else: it is there before it counts.
-            keep_answer(self._driver, intent.nonce, answered.body, record)
+            self._once.keep(intent.nonce, answered.body, record)
         return record

@@ -13,8 +13,9 @@ from hume_runner.events import Event, Submitted
 from hume_runner.state.remote import keeper, protocol
 from hume_runner.state.remote.drive import Clock
 from hume_runner.wiring import driver
+from tests.commands import call
 from tests.object_stores import S3Server, only
-from tests.state.remote.machines import EndsBeforeItHears, Study, Vanished, accepted, measured, pulled
+from tests.state.remote.machines import KEY, EndsBeforeItHears, Study, Vanished, accepted, measured, pulled, written
 from tests.stores.proxy import proxied
 from tests.tiers import sampled
 
@@ -254,3 +255,73 @@ def test_other_hands_during_a_run_are_not_told_as_another_run(
     else:
         assert study.run("a").exit_code == 0
         assert accepted(emulator) == 14
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("shard", [None, "1/2"])
+def test_a_lock_that_the_store_denies_once_is_nobody_at_work(
+    study: Study, s3: S3Server, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, shard: str | None
+) -> None:
+    monkeypatch.setenv("HUME_API_KEY", KEY)
+    manifest, words = written(study, "a"), (["--shard", shard] if shard else [])
+    assert call("run", manifest, *words).code == 0
+    paid, study.texts = accepted(emulator), 9
+    lock = "/study/shards/1-of-2/lock" if shard else "/study/lock"
+    denied: list[str] = []
+
+    def before(method: str, path: str) -> int | None:
+        if method == "GET" and path.partition("?")[0].endswith(lock) and not denied:
+            denied.append(path)
+            return 404
+        return None
+
+    with proxied(s3.url) as proxy:
+        only(monkeypatch, {**s3.environ, "AWS_ENDPOINT_URL": proxy.url})
+        proxy.before = before
+        ran = call("run", written(study, "a"), *words)
+    assert denied
+    assert ran.code == 0, ran.err
+    assert accepted(emulator) > paid
+
+
+@pytest.mark.sweep
+def test_a_lock_that_the_store_denies_while_its_owner_is_at_work_is_that_owner_s(
+    study: Study, s3: S3Server, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[BaseException] = []
+    asked: list[str] = []
+
+    def before(method: str, path: str) -> int | None:
+        asked.append(path)
+        return 404 if len(asked) == 1 else None
+
+    def on_event(event: Event) -> None:
+        if isinstance(event, Submitted) and not asked:
+            with proxied(s3.url) as proxy, pytest.MonkeyPatch.context() as patch:
+                only(patch, {**s3.environ, "AWS_ENDPOINT_URL": proxy.url})
+                proxy.before = before
+                try:
+                    study.run("b")
+                except StateLocked as error:
+                    found.append(error)
+
+    assert study.run("a", on_event=on_event).exit_code == 0
+    assert asked[0].partition("?")[0].endswith("/lock")
+    assert "another run holds the state: process" in str(found[0])
+    assert accepted(emulator) == 6
+
+
+@pytest.mark.sweep
+def test_the_last_entry_is_not_passed_over_where_the_store_denies_it(
+    study: Study, objects: Objects, s3: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    study.run("a")
+    last = objects.names("journal/00000001/")[-1]
+    with proxied(s3.url) as proxy:
+        only(monkeypatch, {**s3.environ, "AWS_ENDPOINT_URL": proxy.url})
+        proxy.before = lambda method, path: 404 if method == "GET" and path.endswith(last) else None
+        with pytest.raises(StateError, match="its folder lists it"):
+            pulled(study.project("b"), tmp_path / "pulled.sqlite3")
+        assert last in str(refused(study, "b"))
+    only(monkeypatch, s3.environ)
+    assert study.run("b").exit_code == 0
