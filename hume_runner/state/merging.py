@@ -21,17 +21,9 @@ from hume_runner.state.recognising import MERGED, Recognised
 from hume_runner.state.rows import StoredAnswer
 from hume_runner.state.shard_facts import ShardFacts
 from hume_runner.state.store import Store
+from hume_runner.state.taking import forget, take
 
 _CLOSED = ("done", "failed")
-# How telling a measurement is: what is measured before what may be at the service, then failed, then what may have been
-# paid for and is to be sent again, then never sent.
-_RANK = (
-    "CASE WHEN m.outcome = 'done' THEN 4 WHEN m.outcome = 'failed' THEN 2 WHEN EXISTS (SELECT 1 FROM {0}.members b "
-    # Of a job that was given up, and is asked for once more, the members stay as they were until it is answered.
-    "JOIN {0}.jobs j ON j.job = b.job WHERE b.key = m.key AND (b.outcome IS NOT 'failed' OR b.job = m.job) "
-    "AND j.status NOT IN ('planned', 'failed')) THEN 3 "
-    "WHEN EXISTS (SELECT 1 FROM {0}.doubts d WHERE d.key = m.key) THEN 1 ELSE 0 END"
-)
 # What the whole has, or the service has for it. Of an item in parts the service may have others than those in doubt.
 _TAKEN = (
     "(EXISTS (SELECT 1 FROM main.measurements m WHERE m.key = {0}.key AND m.outcome = 'done') OR EXISTS ("
@@ -42,12 +34,15 @@ _TAKEN = (
 # Which job here one of theirs becomes: one of its own; one that another shard, or the whole, took from the service as
 # well; itself, as it was when it was taken in.
 _NEW, _JOINED, _ITSELF = range(3)
-# An answer (of their job ?2, our job ?4) that they have and we need: it was lost here.
+# Whether their job ?2, our ?4, has the answer to something that is not measured here, nor on its way: it was lost here,
+# or was passed over for what came to nothing.
 _MISSED = (
-    "EXISTS (SELECT 1 FROM theirs.answers a WHERE a.job = ?2 AND NOT EXISTS ("
-    "SELECT 1 FROM main.answers o WHERE o.job = ?4 AND o.name = a.name)) AND EXISTS ("
-    "SELECT 1 FROM theirs.members b JOIN main.measurements m ON m.key = b.key "
-    "WHERE b.job = ?2 AND b.outcome = 'done' AND m.outcome != 'done')"
+    "EXISTS (SELECT 1 FROM theirs.members b JOIN main.measurements m ON m.key = b.key "
+    "WHERE b.job = ?2 AND b.outcome = 'done' AND m.outcome != 'done' AND NOT EXISTS ("
+    "SELECT 1 FROM main.members o JOIN main.jobs j ON j.job = o.job WHERE o.key = b.key AND j.status = 'submitted') "
+    "AND (NOT EXISTS (SELECT 1 FROM main.members o WHERE o.key = b.key AND o.job = ?4) OR EXISTS ("
+    "SELECT 1 FROM theirs.answers a WHERE a.job = ?2 AND NOT EXISTS ("
+    "SELECT 1 FROM main.answers o WHERE o.job = ?4 AND o.name = a.name))))"
 )
 # Whether a job `t` of theirs is further than it is here: answered, or asked for once more.
 _FURTHER = (
@@ -114,6 +109,7 @@ class Merger:
                 "CREATE TEMP TABLE numbering (lineage TEXT NOT NULL, theirs INTEGER NOT NULL, place INTEGER NOT NULL, "
                 "turn INTEGER NOT NULL, job INTEGER, joined INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (lineage, theirs))"
             )
+            self._db.execute("CREATE INDEX temp.numbering_job ON numbering (job)")
 
     def close(self) -> None:
         with contextlib.suppress(sqlite3.Error):
@@ -172,16 +168,18 @@ class Merger:
                 (lineage,),
             )
             self._jobs(lineage)
-            again, names = self._choose(lineage)
-            items = self._measurements(lineage)
+            took = take(db, lineage)
+            joined = db.execute("SELECT job FROM temp.numbering WHERE lineage = ? AND joined", (lineage,)).fetchall()
+            for (number,) in joined:
+                self._store._describe(number)
             self._beside(lineage, answers, now, first=first)
             db.execute("INSERT OR REPLACE INTO main.merged VALUES (?, ?, ?)", (lineage, facts.shard, now))
             # What was planned from the items before holds no more.
             db.execute("DELETE FROM main.meta WHERE name = 'scan'")
             (jobs,) = db.execute("SELECT count(*) FROM temp.numbering WHERE lineage = ?", (lineage,)).fetchone()
             db.execute("DELETE FROM temp.numbering WHERE lineage = ?", (lineage,))
-            db.execute("DROP TABLE temp.chosen")
-        return Taken(jobs=jobs, items=items, again=again, names=names)
+            forget(db)
+        return Taken(jobs=jobs, items=took.items, again=took.again, names=took.names)
 
     def _join(self, lineage: str) -> None:
         """A job at the service that two shards took from elsewhere, each for sources of its own, is one job."""
@@ -224,80 +222,6 @@ class Merger:
             (lineage, _ITSELF),
         )
 
-    def _choose(self, lineage: str) -> tuple[int, tuple[str, ...]]:
-        """Which measurements are taken from them; how many were measured here as well, and the first ids of those."""
-        db = self._db
-        db.execute(
-            "CREATE TEMP TABLE chosen AS SELECT m.key AS key, m.rank AS rank, "  # noqa: S608
-            "coalesce(o.rank, -1) AS ours FROM ("
-            f"SELECT m.key, {_RANK.format('theirs')} AS rank FROM theirs.measurements m) m "
-            f"LEFT JOIN (SELECT m.key, {_RANK.format('main')} AS rank FROM main.measurements m) o ON o.key = m.key"
-        )
-        db.execute("CREATE UNIQUE INDEX temp.chosen_key ON chosen (key)")
-        # What is taken once more from a shard that was merged before is no second measurement.
-        twice = (
-            "FROM temp.chosen c WHERE c.rank > 1 AND c.ours > 1 AND EXISTS (SELECT 1 FROM theirs.members b "
-            "JOIN temp.numbering n ON n.lineage = ? AND n.theirs = b.job WHERE b.key = c.key AND NOT n.joined) "
-            "AND EXISTS (SELECT 1 FROM main.members b LEFT JOIN main.merged_jobs d ON d.job = b.job "
-            "WHERE b.key = c.key AND d.lineage IS NOT ?)"
-        )
-        (again,) = db.execute(f"SELECT count(*) {twice}", (lineage, lineage)).fetchone()
-        names = db.execute(
-            f"SELECT min(i.id) FROM theirs.items i WHERE i.key IN (SELECT c.key {twice}) GROUP BY i.key LIMIT 5",  # noqa: S608
-            (lineage, lineage),
-        ).fetchall()
-        # A measurement that is not taken leaves its job without that member: the answer is kept, and counted as paid.
-        db.execute(
-            "INSERT OR IGNORE INTO main.retried SELECT n.job, b.key FROM theirs.members b "
-            "JOIN temp.numbering n ON n.lineage = ? AND n.theirs = b.job JOIN temp.chosen c ON c.key = b.key "
-            "WHERE c.rank <= c.ours AND NOT n.joined",
-            (lineage,),
-        )
-        db.execute("DELETE FROM temp.chosen WHERE rank <= ours")
-        return int(again), tuple(row[0] for row in names)
-
-    def _measurements(self, lineage: str) -> int:
-        """Take what was chosen, with the members that carry it; how many items are measured by that."""
-        db = self._db
-        worse = (
-            "FROM main.members WHERE key IN (SELECT key FROM temp.chosen WHERE ours >= 0) "
-            "AND job IN (SELECT job FROM main.jobs WHERE status != 'planned')"
-        )
-        db.execute(
-            f"INSERT OR IGNORE INTO main.retried SELECT job, key {worse} "  # noqa: S608
-            "AND job NOT IN (SELECT job FROM main.merged_jobs WHERE lineage = ?)",
-            (lineage,),
-        )
-        db.execute(f"DELETE {worse}")
-        db.execute(
-            "INSERT INTO main.members (job, position, key, match, detail, outcome, reason, error) "
-            "SELECT d.job, b.position + d.beyond, b.key, b.match, b.detail, b.outcome, b.reason, b.error "
-            "FROM theirs.members b JOIN (SELECT d.theirs, d.job, CASE WHEN EXISTS ("
-            # Of a job that is the same, another shard has counted its own sources by the same positions.
-            "SELECT 1 FROM main.members o JOIN theirs.members t ON t.job = d.theirs AND t.position = o.position "
-            "WHERE o.job = d.job AND o.key != t.key) THEN "
-            "(SELECT max(o.position) + 1 FROM main.members o WHERE o.job = d.job) ELSE 0 END AS beyond "
-            "FROM main.merged_jobs d WHERE d.lineage = ?) d ON d.theirs = b.job "
-            "WHERE b.key IN (SELECT key FROM temp.chosen)",
-            (lineage,),
-        )
-        db.execute("INSERT OR IGNORE INTO main.settings SELECT digest, json FROM theirs.settings")
-        db.execute(
-            "INSERT INTO main.measurements (key, kind, content, settings, size, facts, outcome, reason, error, job, "
-            "simulated, md5, parts) SELECT m.key, m.kind, m.content, m.settings, m.size, m.facts, m.outcome, m.reason, "
-            "m.error, (SELECT d.job FROM main.merged_jobs d WHERE d.lineage = ? AND d.theirs = m.job), m.simulated, "
-            "m.md5, m.parts FROM theirs.measurements m JOIN temp.chosen c ON c.key = m.key WHERE true "
-            "ON CONFLICT (key) DO UPDATE SET outcome = excluded.outcome, reason = excluded.reason, "
-            "error = excluded.error, job = excluded.job, simulated = excluded.simulated, parts = excluded.parts, "
-            "md5 = coalesce(excluded.md5, measurements.md5), facts = coalesce(excluded.facts, measurements.facts)",
-            (lineage,),
-        )
-        joined = db.execute("SELECT job FROM temp.numbering WHERE lineage = ? AND joined", (lineage,)).fetchall()
-        for (number,) in joined:
-            self._store._describe(number)
-        (items,) = db.execute("SELECT count(*) FROM temp.chosen WHERE rank = 4").fetchone()
-        return int(items)
-
     def _beside(self, lineage: str, answers: Sequence[tuple[int, StoredAnswer]], now: float, *, first: bool) -> None:
         """What belongs to jobs, and what was found out about files."""
         db = self._db
@@ -314,11 +238,17 @@ class Merger:
         )
         for table, columns in (
             ("received", "n.job, x.body"),
-            ("duplicates", "x.endpoint, x.remote_id, n.job, x.at, x.billed_seconds"),
             ("retried", "n.job, x.key"),
             ("agreed", "x.endpoint, x.remote_id, n.job, x.at, x.whole, x.attempt"),
         ):
             db.execute(f"INSERT OR IGNORE INTO main.{table} SELECT {columns} FROM theirs.{table} x {ours}", (lineage,))  # noqa: S608
+        # What was paid twice counts whatever became of the job: it may be planned anew, and have another number.
+        db.execute(
+            "INSERT OR IGNORE INTO main.duplicates SELECT x.endpoint, x.remote_id, coalesce("
+            "(SELECT d.job FROM main.merged_jobs d WHERE d.lineage = ? AND d.theirs = x.job), 0), x.at, "
+            "x.billed_seconds FROM theirs.duplicates x",
+            (lineage,),
+        )
         db.execute(
             f"INSERT INTO main.unproven SELECT n.job, x.at, x.billable_seconds FROM theirs.unproven x {ours} "  # noqa: S608
             "WHERE NOT EXISTS (SELECT 1 FROM main.unproven o WHERE o.job = n.job AND o.at = x.at)",

@@ -245,6 +245,80 @@ def test_whatever_comes_between_two_merges_each_item_has_its_own_answer(study: P
     assert len(everything) == len(set(everything))
 
 
+# -- the whole went on -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("most", [1, 3])
+def test_what_the_whole_has_at_the_service_is_waited_for_and_keeps_its_items(study: Project, most: int) -> None:
+    """It lost its answers and paid again; the shard, which has the old ones, is merged before the new ones are here."""
+    study.manifest["batching"]["max_sources"] = most
+    list_texts(study, some("Base"))
+    states = run_all(study, 2)
+    assert merge(study, *states).code == 0
+    assert study.run().code == 0
+    shutil.rmtree(study.out / "raw")
+    study.emulator.inject([{"route": "GET /v0/batch/jobs/{id}/predictions", "action": {"status": 404}}])
+    assert study.run("--pay-again").code != 0
+    study.emulator.inject([])
+    assert statuses(study.out)["submitted"] > 0
+    assert merge(study, *states).code == 0
+    ran = study.run()
+    assert ran.code == 0, ran.err
+    check_whole(study)
+    assert sorted(sent(study)) == sorted(some("Base") * 2)
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("most", [1, 3])
+@pytest.mark.parametrize("then", ["refused", "another list", "a shorter list"])
+def test_a_shard_that_has_nothing_new_changes_nothing_of_what_the_whole_planned_anew(
+    study: Project, then: str, most: int
+) -> None:
+    """Its submissions were lost, and are the whole's since a take-over: it looked for them, and they are not there."""
+    study.manifest["batching"]["max_sources"] = most
+    list_texts(study, some("Base"))
+    study.emulator.inject([{"route": JOBS, "action": {"drop": "before"}}])
+    for index in (1, 2):
+        study.run("--shard", f"{index}/2")
+    study.emulator.inject([])
+    states = [str(one) for one in shards_of(study) if (one / "state.sqlite3").exists()]
+    assert merge(study, *states, "--take-over").code == 0
+    study.emulator.inject([{"route": JOBS, "action": {"status": 402}}])
+    assert study.run("--pay-again").code == 7
+    study.emulator.inject([])
+    if then == "another list":
+        list_texts(study, [*some("Base"), *some("Alpha")])
+    elif then == "a shorter list":
+        list_texts(study, some("Base")[1:])
+    study.run()
+    for _ in range(2):
+        ran = merge(study, *states)
+        assert ran.code == 0, ran.err
+    study.run("--pay-again")
+    check_whole(study)
+    assert merge(study, *states, "--take-over").code == 0
+    check_whole(study)
+
+
+@pytest.mark.sweep
+def test_what_failed_long_ago_in_a_shard_is_not_told_again_of_what_the_whole_had_since(slow: Project) -> None:
+    for index in (1, 2):
+        slow.run("--shard", f"{index}/2")
+    states = [str(shard(slow, index, 2)) for index in (1, 2)]
+    assert merge(slow, *states).code == 0
+    slow.manifest["execution"]["job_timeout"] = "1m"
+    assert slow.run("--retry-failed").code == 0
+    shutil.rmtree(slow.out / "raw")
+    gone = {"route": "GET /v0/batch/jobs/{id}/predictions", "action": {"status": 404}}
+    slow.emulator.inject([gone, {"route": JOBS, "action": {"status": 402}}])
+    assert slow.run("--pay-again").code != 0
+    slow.emulator.inject([])
+    before = slow.call("status", "--json").json["items"]
+    assert merge(slow, *states).code == 0
+    assert slow.call("status", "--json").json["items"] == before
+
+
 # -- taken over --------------------------------------------------------------------------------------------------------
 
 
