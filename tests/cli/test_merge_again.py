@@ -103,8 +103,8 @@ def test_a_run_of_everything_waits_for_what_a_shard_sent_under_numbers_that_the_
 
 @pytest.fixture
 def slow(tmp_path: Path) -> Iterator[Project]:
-    """Its service takes five seconds for a job, and jobs are given up after one."""
-    with Emulator(processing_time_s=5.0) as emulator:
+    """Its service takes twelve seconds for a job, and jobs are given up after one."""
+    with Emulator(processing_time_s=12.0) as emulator:
         project = Project(tmp_path / "slow", emulator)
         list_texts(project, some("Base"))
         project.manifest["models"] = {"language": {"granularity": "utterance"}}
