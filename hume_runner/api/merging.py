@@ -44,7 +44,7 @@ class _Homes:
         return wiring.keeper(self._paths(shard), manifest, machine, lambda event: None, self._put_aside)
 
     def _put_aside(self, path: Path) -> None:
-        told = f"{path}: an earlier state of this folder; the remote one went on without it, and counts"
+        told = f"{path}: another state of this folder; the remote one went on without it, and counts"
         self.report(events.Warned(message=told))
 
     def renew(self, shard: Shard, state: Path) -> None:

@@ -39,7 +39,7 @@ _LINES = {
     "rescued": "{job}: what an earlier run put into {path} is in the state now",
     "rescue_unused": "{job}: {path} holds an answer that no job here waits for; it stays there",
     "state_awaited": "{place}: held by {owner}; it is taken over unless its lock moves within {seconds:.0f} s",
-    "state_put_aside": "{path}: an earlier state of this folder; the remote one went on without it, and counts",
+    "state_put_aside": "{path}: another state of this folder; the remote one went on without it, and counts",
     "gone": "{job}: measured as {remote_id}, and the answer is lost: counted in the bill and sent again ({message})",
     "item_failed": "failed: {message}",
     "medium_noted": "note: {message}",

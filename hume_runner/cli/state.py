@@ -210,7 +210,7 @@ def _push(project: Project, console: Console) -> int:
 
 def _tell_aside(paths: tuple[Path, ...], console: Console) -> None:
     for path in paths:
-        console.error(f"{path}: an earlier state of this folder; the remote one went on without it, and counts")
+        console.error(f"{path}: another state of this folder; the remote one went on without it, and counts")
 
 
 def _unlock(project: Project, console: Console) -> int:

@@ -166,7 +166,8 @@ def _what_lies_there(
     return LostAnswerNeedsDecision(
         f"{doubt}: what is planned may be paid for already, by a state that was lost or put back as it was before",
         hint=(
-            f"`hume-runner adopt MANIFEST {first}` (and its neighbours) brings them back; "
+            f"`hume-runner adopt MANIFEST {first}` (and its neighbours) brings them back; of an answer that came from "
+            "a file, that file in its folder does; "
             if env.service.keeper is not None
             else "put the state back from a backup: these answers are in no other place; "
         )

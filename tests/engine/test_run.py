@@ -342,6 +342,7 @@ def test_answers_on_disk_of_which_nobody_tells_any_more_are_asked_about_before_t
     assert asked.error is not None
     assert "raw/remote-1: an answer that this state knows nothing of" in str(asked.error)
     assert "adopt MANIFEST remote-1" in asked.error.hint
+    assert "of an answer that came from a file, that file in its folder" in asked.error.hint
     assert len(world.service.submitted) == 1
 
 
